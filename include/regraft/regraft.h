@@ -1,0 +1,145 @@
+/* regraft: the public interface.
+ *
+ * A program creates a context, reads a graph (FX text or a trace log), runs a pipeline of passes over it, asks what
+ * changed and why, and prints the result. Everything that is read or made lives in the context and dies with it.
+ *
+ *     regraft_context *context;
+ *     regraft_graph *graph;
+ *     regraft_context_create(NULL, &context);
+ *     if (regraft_graph_read(context, "graph.txt", NULL, &graph) == REGRAFT_OK &&
+ *         regraft_graph_run(graph, NULL, NULL) == REGRAFT_OK)
+ *         fputs(regraft_graph_print(graph), stdout);
+ *     else
+ *         fputs(regraft_message(context), stderr);
+ *     regraft_context_destroy(context);
+ *
+ * Threads: a context and all that came from it belong to one thread at a time; two contexts share nothing.
+ * Strings that are returned are UTF-8, end in a zero byte and live as long as the context, unless stated otherwise.
+ * The library never prints, exits or aborts.
+ */
+#ifndef REGRAFT_REGRAFT_H
+#define REGRAFT_REGRAFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define REGRAFT_API
+#else
+#define REGRAFT_API __attribute__((visibility("default")))
+#endif
+
+#define REGRAFT_VERSION_MAJOR 0
+#define REGRAFT_VERSION_MINOR 1
+#define REGRAFT_VERSION_PATCH 0
+
+/* The outcome of a call. The values are the exit codes of the tool; they never change their meaning. */
+typedef enum regraft_status {
+    REGRAFT_OK = 0,
+    REGRAFT_DIFFERENT = 1,   /* a comparison or a check failed */
+    REGRAFT_USAGE = 2,       /* an unknown pass, option or name was asked for */
+    REGRAFT_REJECTED = 3,    /* the input is malformed or contradicts itself */
+    REGRAFT_UNSUPPORTED = 4, /* the input is well-formed, but this version cannot do it */
+    REGRAFT_NO_MEMORY = 69,  /* the allocator returned NULL; the context can only be destroyed */
+    REGRAFT_INTERNAL = 70    /* our own fault; the message says where */
+} regraft_status;
+
+/* Where memory comes from. `allocate` returns `size` bytes aligned for any type, or NULL; `release` gets the size back. */
+typedef struct regraft_allocator {
+    void *(*allocate)(void *user, size_t size);
+    void (*release)(void *user, void *memory, size_t size);
+    void *user;
+} regraft_allocator;
+
+typedef struct regraft_context regraft_context;
+typedef struct regraft_graph regraft_graph;
+typedef struct regraft_node regraft_node;
+
+REGRAFT_API const char *regraft_version(void);
+
+/* Makes a context. `allocator` may be NULL: malloc and free. The caller owns it: regraft_context_destroy. */
+REGRAFT_API regraft_status regraft_context_create(const regraft_allocator *allocator, regraft_context **context);
+REGRAFT_API void regraft_context_destroy(regraft_context *context);
+
+/* The message of the last call that did not return REGRAFT_OK, as compilers print it: `FILE:LINE:COLUMN: error: ...`,
+ * the source line, a caret, notes. "" when there was none. */
+REGRAFT_API const char *regraft_message(const regraft_context *context);
+
+/* Adds operations to the context's table, one PyTorch schema a line (docs/command-line.md, `--ops`). `name` is for messages. */
+REGRAFT_API regraft_status regraft_operations_add(regraft_context *context, const char *name, const char *text, size_t length);
+
+/* ---- reading and printing ---- */
+
+/* What to take out of a file that holds more than one graph. Fill with REGRAFT_READ_OPTIONS_INIT first. */
+typedef struct regraft_read_options {
+    size_t struct_size;
+    int graph;         /* which graph of the file, from 0; -1: the first */
+    const char *stage; /* which stage of a trace log; NULL: the last one that is still functional */
+} regraft_read_options;
+#define REGRAFT_READ_OPTIONS_INIT {sizeof(regraft_read_options), -1, NULL}
+
+/* Reads a graph from a file ("-": standard input), plain or gzip, FX text or trace log. `options` may be NULL. */
+REGRAFT_API regraft_status regraft_graph_read(regraft_context *context, const char *path,
+                                              const regraft_read_options *options, regraft_graph **graph);
+/* The same from memory; the bytes are copied. `name` is for messages. */
+REGRAFT_API regraft_status regraft_graph_read_memory(regraft_context *context, const char *name, const char *bytes,
+                                                     size_t length, const regraft_read_options *options,
+                                                     regraft_graph **graph);
+/* The graph as FX text. An unchanged graph gives the text that was read. NULL when out of memory. */
+REGRAFT_API const char *regraft_graph_print(regraft_graph *graph);
+
+/* ---- passes ---- */
+
+typedef struct regraft_run_options {
+    size_t struct_size;
+    long bisect_limit; /* run only this many passes; -1: all */
+    int verify;        /* run the verifier after each pass (1, the default) or not (0) */
+    /* Called before (`after` 0) and after (1) each pass, when not NULL; `seconds` is 0 before. */
+    void (*observe)(void *user, regraft_graph *graph, const char *pass, int after, double seconds);
+    void *user;
+} regraft_run_options;
+#define REGRAFT_RUN_OPTIONS_INIT {sizeof(regraft_run_options), -1, 1, NULL, NULL}
+
+/* Runs a pipeline ("noop-elim,cse,dce"; NULL: the default functional one; "": nothing). `options` may be NULL.
+ * On failure the graph is in an undefined state and must not be used further. */
+REGRAFT_API regraft_status regraft_graph_run(regraft_graph *graph, const char *pipeline, const regraft_run_options *options);
+REGRAFT_API const char *regraft_default_pipeline(void);
+
+/* Checks the rules of the graph's stage. REGRAFT_REJECTED with a message when one does not hold. */
+REGRAFT_API regraft_status regraft_graph_verify(regraft_graph *graph);
+
+/* What the passes did, in order: one line a rewrite (or a rewrite that was refused), with the facts that it rests on. */
+typedef struct regraft_remark {
+    const char *pass;
+    const char *node;   /* the name of the node, as printed */
+    const char *source; /* "FILE:LINE" of the model, or "" */
+    const char *text;   /* what was done and why it is legal, or why it was not done */
+    int applied;        /* 1: the graph was changed; 0: it was not */
+} regraft_remark;
+REGRAFT_API size_t regraft_graph_remark_count(const regraft_graph *graph);
+REGRAFT_API regraft_remark regraft_graph_remark(const regraft_graph *graph, size_t index);
+
+/* ---- walking ---- */
+
+REGRAFT_API size_t regraft_graph_node_count(const regraft_graph *graph);
+REGRAFT_API const regraft_node *regraft_graph_first(const regraft_graph *graph); /* in program order; NULL at the end */
+REGRAFT_API const regraft_node *regraft_node_next(const regraft_node *node);
+REGRAFT_API const char *regraft_node_name(const regraft_node *node);
+REGRAFT_API const char *regraft_node_target(const regraft_node *node); /* "aten.slice.Tensor", "getitem", "placeholder", "output", ... */
+REGRAFT_API size_t regraft_node_user_count(const regraft_node *node);
+
+/* ---- tables: NULL after the last row ---- */
+
+REGRAFT_API const char *regraft_pass_name(size_t index);
+REGRAFT_API const char *regraft_pass_summary(size_t index);
+REGRAFT_API const char *regraft_operation_schema(const regraft_context *context, size_t index);
+REGRAFT_API const char *regraft_operation_class(const regraft_context *context, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

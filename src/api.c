@@ -1,0 +1,198 @@
+/* The public interface over the library's parts. Every entry point that can allocate guards against running out of memory. */
+#include "fx/fx.h"
+#include "ir/infer.h"
+#include "pass/pass.h"
+#include "regraft/regraft.h"
+
+struct regraft_context {
+    struct context context;
+};
+
+static struct context *internal(regraft_context *context) { return &context->context; }
+static struct graph *internal_graph(regraft_graph *graph) { return (struct graph *)graph; }
+static const struct graph *const_graph(const regraft_graph *graph) { return (const struct graph *)graph; }
+static const struct node *const_node(const regraft_node *node) { return (const struct node *)node; }
+
+static regraft_status out_of_memory(struct context *context) {
+    context->diagnostics.message = "regraft: error: out of memory\n";
+    return REGRAFT_NO_MEMORY;
+}
+
+const char *regraft_version(void) {
+#define TEXT_OF(number) #number
+#define VERSION(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+    return VERSION(REGRAFT_VERSION_MAJOR, REGRAFT_VERSION_MINOR, REGRAFT_VERSION_PATCH);
+}
+
+regraft_status regraft_context_create(const regraft_allocator *allocator, regraft_context **result) {
+    struct arena *arena = arena_create(allocator);
+    struct arena_guard guard;
+    *result = NULL;
+    if (!arena) return REGRAFT_NO_MEMORY;
+    if (arena_guarded(arena, &guard)) {
+        arena_destroy(arena);
+        return REGRAFT_NO_MEMORY;
+    }
+    regraft_context *context = arena_new(arena, regraft_context);
+    context->context.arena = arena;
+    diagnostics_init(&context->context.diagnostics, arena);
+    context->context.symbols = symbols_create(arena);
+    regraft_status status = operations_create(arena, &context->context.diagnostics, &context->context.operations);
+    arena_unguard(arena, &guard);
+    *result = context;
+    return status;
+}
+
+void regraft_context_destroy(regraft_context *context) {
+    if (context) arena_destroy(context->context.arena);
+}
+
+const char *regraft_message(const regraft_context *context) { return context->context.diagnostics.message; }
+
+regraft_status regraft_operations_add(regraft_context *public, const char *name, const char *text, size_t length) {
+    struct context *context = internal(public);
+    struct arena_guard guard;
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
+    diagnostics_clear(&context->diagnostics);
+    struct source *source = arena_new(context->arena, struct source);
+    *source = (struct source){text_string(context->arena, text_of(name)), text_copy(context->arena, (struct text){text, length})};
+    regraft_status status = operations_add(context->operations, &context->diagnostics, source);
+    arena_unguard(context->arena, &guard);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static regraft_status take_graph(struct context *context, struct file *file, const regraft_read_options *options, regraft_graph **result) {
+    struct graph *graph;
+    TRY(file_graph(context, file, options ? options->graph : -1, options ? options->stage : NULL, &graph));
+    TRY(infer_graph(graph));
+    *result = (regraft_graph *)graph;
+    return REGRAFT_OK;
+}
+
+static regraft_status read_path(struct context *context, const char *path, const regraft_read_options *options, regraft_graph **result) {
+    struct file *file;
+    TRY(file_read(context, path, &file));
+    return take_graph(context, file, options, result);
+}
+
+static regraft_status read_bytes(struct context *context, const char *name, struct text bytes, const regraft_read_options *options, regraft_graph **result) {
+    struct file *file;
+    TRY(file_read_memory(context, name, bytes, &file));
+    return take_graph(context, file, options, result);
+}
+
+regraft_status regraft_graph_read(regraft_context *public, const char *path, const regraft_read_options *options, regraft_graph **graph) {
+    struct context *context = internal(public);
+    struct arena_guard guard;
+    *graph = NULL;
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
+    diagnostics_clear(&context->diagnostics);
+    regraft_status status = read_path(context, path, options, graph);
+    arena_unguard(context->arena, &guard);
+    return status;
+}
+
+regraft_status regraft_graph_read_memory(regraft_context *public, const char *name, const char *bytes, size_t length,
+                                         const regraft_read_options *options, regraft_graph **graph) {
+    struct context *context = internal(public);
+    struct arena_guard guard;
+    *graph = NULL;
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
+    diagnostics_clear(&context->diagnostics);
+    regraft_status status = read_bytes(context, name, (struct text){bytes, length}, options, graph);
+    arena_unguard(context->arena, &guard);
+    return status;
+}
+
+const char *regraft_graph_print(regraft_graph *public) {
+    struct graph *graph = internal_graph(public);
+    struct arena_guard guard;
+    struct builder out;
+    if (arena_guarded(graph->arena, &guard)) {
+        out_of_memory(graph->context);
+        return NULL;
+    }
+    builder_init(&out, graph->arena);
+    graph_print(graph, &out);
+    arena_unguard(graph->arena, &guard);
+    return out.data;
+}
+
+/* ---- passes ---- */
+
+regraft_status regraft_graph_run(regraft_graph *public, const char *pipeline, const regraft_run_options *options) {
+    struct graph *graph = internal_graph(public);
+    struct arena_guard guard;
+    if (arena_guarded(graph->arena, &guard)) return out_of_memory(graph->context);
+    diagnostics_clear(&graph->context->diagnostics);
+    regraft_status status = pipeline_run(graph, pipeline, options);
+    arena_unguard(graph->arena, &guard);
+    return status;
+}
+
+const char *regraft_default_pipeline(void) { return default_pipeline; }
+
+regraft_status regraft_graph_verify(regraft_graph *public) {
+    struct graph *graph = internal_graph(public);
+    struct arena_guard guard;
+    if (arena_guarded(graph->arena, &guard)) return out_of_memory(graph->context);
+    diagnostics_clear(&graph->context->diagnostics);
+    regraft_status status = graph_verify(graph);
+    arena_unguard(graph->arena, &guard);
+    return status;
+}
+
+size_t regraft_graph_remark_count(const regraft_graph *graph) { return const_graph(graph)->remarks.count; }
+
+/* Names of nodes end in a zero byte where graph_insert made them; others are copied once, when they are asked for. */
+static const char *terminated(struct arena *arena, struct text text) {
+    struct arena_guard guard;
+    if (arena_guarded(arena, &guard)) return "";
+    const char *string = text_string(arena, text);
+    arena_unguard(arena, &guard);
+    return string;
+}
+
+regraft_remark regraft_graph_remark(const regraft_graph *public, size_t index) {
+    const struct graph *graph = const_graph(public);
+    const struct remark *remark = &graph->remarks.items[index];
+    return (regraft_remark){remark->pass, terminated(graph->arena, remark->node), terminated(graph->arena, remark->source), remark->text, remark->applied};
+}
+
+/* ---- walking ---- */
+
+size_t regraft_graph_node_count(const regraft_graph *graph) { return const_graph(graph)->node_count; }
+const regraft_node *regraft_graph_first(const regraft_graph *graph) { return (const regraft_node *)const_graph(graph)->first; }
+const regraft_node *regraft_node_next(const regraft_node *node) { return (const regraft_node *)const_node(node)->next; }
+
+const char *regraft_node_name(const regraft_node *node) { return terminated(const_node(node)->graph->arena, const_node(node)->name); }
+
+const char *regraft_node_target(const regraft_node *public) {
+    const struct node *node = const_node(public);
+    switch (node->kind) {
+    case node_placeholder: return "placeholder";
+    case node_getitem: return "getitem";
+    case node_rename: return "rename";
+    case node_output: return "output";
+    default: return terminated(node->graph->arena, node->target);
+    }
+}
+
+size_t regraft_node_user_count(const regraft_node *node) { return node_user_count(const_node(node)); }
+
+/* ---- tables ---- */
+
+const char *regraft_pass_name(size_t index) { return pass_at(index) ? pass_at(index)->name : NULL; }
+const char *regraft_pass_summary(size_t index) { return pass_at(index) ? pass_at(index)->summary : NULL; }
+
+const char *regraft_operation_schema(const regraft_context *context, size_t index) {
+    const struct operation *operation = operations_row(context->context.operations, index);
+    return operation ? terminated(context->context.arena, operation->schema.text) : NULL;
+}
+
+const char *regraft_operation_class(const regraft_context *context, size_t index) {
+    const struct operation *operation = operations_row(context->context.operations, index);
+    return operation ? operation_class_name(operation->class) : NULL;
+}

@@ -1,0 +1,57 @@
+/* The number that a symbolic integer is under an assignment of its symbols. */
+#include "base/symint_internal.h"
+
+struct assignment {
+    bool (*lookup)(void *user, struct text symbol, int64_t *value);
+    void *user;
+};
+
+static bool evaluate(const struct assignment *assignment, symint a, int64_t *value);
+
+static bool evaluate_atom(const struct assignment *assignment, const struct atom *atom, int64_t *value) {
+    int64_t numbers[maximum_arguments] = {0};
+    if (atom->kind == atom_symbol) return assignment->lookup(assignment->user, atom->name, value);
+    if (atom->kind == atom_opaque) return false;
+    for (size_t i = 0; i < atom->count; i++)
+        if (!evaluate(assignment, atom->arguments[i], &numbers[i])) return false;
+    if (atom->kind == atom_floor_divide)
+        return numbers[1] != 0 && floor_divide_numbers(numbers[0], numbers[1], value);
+    *value = numbers[0];
+    if (atom->kind == atom_modulo) {
+        if (numbers[1] != 0) *value = modulo_numbers(numbers[0], numbers[1]);
+        return numbers[1] != 0;
+    }
+    for (size_t i = 1; i < atom->count; i++)
+        if ((numbers[i] > *value) == (atom->kind == atom_max)) *value = numbers[i];
+    return true;
+}
+
+/* product *= base ** exponent, exponent >= 1. */
+static bool multiply_power(int64_t *product, int64_t base, int64_t exponent) {
+    for (;; exponent >>= 1) {
+        if ((exponent & 1) && __builtin_mul_overflow(*product, base, product)) return false;
+        if (exponent == 1) return true;
+        if (__builtin_mul_overflow(base, base, &base)) return false;
+    }
+}
+
+static bool evaluate(const struct assignment *assignment, symint a, int64_t *value) {
+    int64_t total = a->constant;
+    if (a->nothing) return false;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct monomial *monomial = a->terms[i].monomial;
+        int64_t product = a->terms[i].coefficient, base;
+        for (size_t j = 0; j < monomial->count; j++)
+            if (!evaluate_atom(assignment, monomial->factors[j].atom, &base) ||
+                !multiply_power(&product, base, monomial->factors[j].power))
+                return false;
+        if (__builtin_add_overflow(total, product, &total)) return false;
+    }
+    *value = total;
+    return true;
+}
+
+bool symint_evaluate(symint a, bool (*lookup)(void *user, struct text symbol, int64_t *value), void *user,
+                     int64_t *value) {
+    return evaluate(&(struct assignment){lookup, user}, a, value);
+}

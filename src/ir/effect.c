@@ -1,0 +1,83 @@
+/* What calls do to memory and state, from the table and the schemas alone. */
+#include "ir/memory.h"
+
+bool node_is_functionalized_call(const struct node *node) {
+    return node_is(node, operation_higher_order_auto_functionalized) || node_is(node, operation_higher_order_auto_functionalized_v2);
+}
+
+const struct operation *node_called_operation(const struct node *node) {
+    if (node->kind != node_call) return NULL;
+    if (!node_is_functionalized_call(node)) return node->operation;
+    bool named = node->argument_count && node->arguments[0].kind == value_operator;
+    return named ? node->arguments[0].operation : NULL;
+}
+
+static bool is_known_call(const struct node *node) {
+    return node->kind == node_call && node->operation && node->operation->class != class_opaque &&
+           (node->operation->class != class_higher || node_is_functionalized_call(node));
+}
+
+/* Python's operators on numbers; the ones that write are `+=` and its kin and `[]=`. */
+static bool is_writing_operator(const struct node *node) {
+    return node->kind == node_operator && node->target.length > 1 && node->target.data[node->target.length - 1] == '=' &&
+           !strchr("=!<>", node->target.data[0]);
+}
+
+struct visit {
+    void (*visit)(void *user, struct node *written);
+    void *user;
+};
+
+static void visit_use(void *user, struct value *value) {
+    struct visit *visit = user;
+    visit->visit(visit->user, value->use.node);
+}
+
+static void visit_value(const struct value *value, struct visit *visit) {
+    if (value->kind == value_node) visit->visit(visit->user, value->use.node);
+    if (value->kind == value_list || value->kind == value_tuple)
+        for (size_t i = 0; i < value->list.count; i++) visit_value(&value->list.items[i], visit);
+}
+
+void node_each_write(struct node *node, void (*visit)(void *user, struct node *written), void *user) {
+    struct visit state = {visit, user};
+    if (is_writing_operator(node)) {
+        visit_value(&node->arguments[0], &state);
+    } else if (node->kind == node_method || (node->kind == node_call && !is_known_call(node))) {
+        node_each_use(node, visit_use, &state);
+    } else if (is_known_call(node) && !node_is_functionalized_call(node)) {
+        const struct schema *schema = &node->operation->schema;
+        for (size_t i = 0; i < schema->argument_count; i++) {
+            const struct value *value = schema->arguments[i].written ? node_argument(node, i) : NULL;
+            if (value) visit_value(value, &state);
+        }
+    }
+}
+
+static bool writes_arguments(const struct operation *operation) {
+    for (size_t i = 0; i < operation->schema.argument_count; i++)
+        if (operation->schema.arguments[i].written) return true;
+    return false;
+}
+
+bool node_has_effect(const struct node *node) {
+    if (node->kind == node_method) return true;
+    if (node->kind != node_call) return is_writing_operator(node);
+    const struct operation *called = node_called_operation(node);
+    return !is_known_call(node) || !called || called->class == class_opaque || called->effect != effect_none;
+}
+
+bool node_is_removable(const struct node *node) {
+    if (node->kind == node_placeholder || node->kind == node_output) return false;
+    if (node->kind == node_getitem || node->kind == node_rename || node->kind == node_attribute) return true;
+    if (node_has_effect(node)) return false;
+    if (node->kind != node_call || node_is_functionalized_call(node)) return true;
+    return node->operation->class != class_assert && !writes_arguments(node->operation);
+}
+
+bool node_is_pure(const struct node *node) {
+    if (node->kind == node_getitem) return true;
+    if (node->kind == node_operator) return !is_writing_operator(node);
+    if (node->kind != node_call || !node_is_removable(node) || node_is_functionalized_call(node)) return false;
+    return node->operation->class == class_view || node->operation->class == class_update || node->operation->class == class_compute;
+}

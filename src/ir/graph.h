@@ -1,0 +1,197 @@
+/* The graph: torch.fx's, node for node, so that a text or a live graph and ours differ in nothing but speed.
+ *
+ * Nodes stand in program order in a doubly linked list. An argument that names a node is also a link in that node's list
+ * of users, so users are always known. A call with several results is one node; each result is a `getitem` node. */
+#ifndef REGRAFT_IR_GRAPH_H
+#define REGRAFT_IR_GRAPH_H
+
+#include "ir/context.h"
+
+struct node;
+struct graph;
+
+enum value_kind {
+    value_none,
+    value_bool,
+    value_integer, /* a plain number */
+    value_float,   /* also inf, -inf, nan */
+    value_string,
+    value_node,    /* another node's result */
+    value_symint,  /* a bare expression such as s72*128 */
+    value_dtype,
+    value_device,
+    value_list,
+    value_tuple,
+    value_dictionary, /* items with keywords */
+    value_slice,      /* slice(start, stop, step): three items */
+    value_operator,   /* an operation as an argument: torch.ops._C.rotary_embedding.default */
+    value_name        /* anything else, as written: torch.strided, torch.contiguous_format, Ellipsis, ... */
+};
+
+struct value {
+    enum value_kind kind;
+    struct text keyword; /* "" for a positional argument or an item of a list */
+    struct text written; /* as it was spelled, for kinds where the spelling is not decided by the value; may be "" */
+    union {
+        bool boolean;
+        int64_t integer;
+        double real;
+        struct text string; /* without quotes, escapes undone */
+        symint expression;
+        enum dtype dtype;
+        struct device device;
+        const struct operation *operation; /* NULL when in no table; `written` has the name */
+        struct {
+            struct value *items;
+            size_t count;
+        } list; /* list, tuple, dictionary, slice */
+        struct {
+            struct node *node;                  /* what is used */
+            struct node *user;                  /* by whom */
+            struct value *next, **link;         /* among the users of `node` */
+        } use;
+    };
+};
+
+enum node_kind {
+    node_placeholder,
+    node_call,       /* target(arguments): an operation, known or not */
+    node_getitem,    /* x[i] with a literal i: arguments are x and the index */
+    node_method,     /* x.target(arguments): the first argument is x */
+    node_operator,   /* Python's operators: target is "+", "-", "neg", "+=", "[]=" ...; arguments are the operands */
+    node_attribute,  /* self.target, getattr(self, "target") */
+    node_rename,     /* x = y */
+    node_output      /* return arguments[0] */
+};
+
+/* Where a statement came from: the comment above it, word for word, with the line breaks around it. */
+struct location {
+    struct text text;
+    struct text file; /* "models/defs.py:219", "" when the comment names none */
+};
+
+struct node {
+    struct graph *graph;
+    enum node_kind kind;
+    uint32_t index; /* never reused within a graph; below graph->node_limit: for arrays beside the graph */
+    uint32_t order; /* position in the program; valid after graph_number */
+    struct text name;
+    struct text target;                /* "aten.slice.Tensor" for torch.ops.aten.slice.Tensor; else as written */
+    bool in_torch_ops;                 /* the target was written with torch.ops. in front */
+    const struct operation *operation; /* NULL when the target is in no table */
+    struct value *arguments;
+    size_t argument_count;
+    const struct type *type;           /* never NULL */
+    struct text annotation;            /* as written, with its quotes; "" when there was none */
+    struct text frees;                 /* as written: "a = b = None"; "" when there were none */
+    struct text trailing;              /* anything else on the line, as written (a comment), with what precedes it */
+    const struct location *location;   /* shared by the statements under one comment; NULL before the first */
+    struct position position;          /* of the name; source NULL for nodes that passes made */
+    struct value *users;               /* the first of them */
+    struct node *previous, *next;
+};
+
+struct remark {
+    const char *pass;
+    struct text node;
+    struct text source;
+    const char *text;
+    bool applied;
+};
+
+/* What a trace log tells beyond the text about a placeholder (ir may use it, text graphs have none). */
+struct input_memory {
+    int64_t storage; /* equal numbers: the same storage; -1: not known */
+    symint offset;   /* in elements from the start of the storage; NULL: not known */
+};
+
+struct graph {
+    struct context *context;
+    struct arena *arena;
+    struct source *source; /* the text it came from, or NULL */
+    struct node *first, *last; /* in program order; the output is the last once it is there */
+    uint32_t node_limit;
+    size_t node_count;
+    struct map *names;   /* text -> struct node */
+    struct map *counters; /* base name -> next suffix, for new names */
+    bool changed;        /* since it was read: then liveness is printed anew */
+    struct text leading;   /* everything before the signature, as written */
+    struct text signature; /* `class ...` to the end of `def forward(...):`, as written; "" for a graph made by calls */
+    struct text trailing;  /* everything after the return statement, as written */
+    struct text indent;    /* of the statements */
+    struct text output_written; /* the return statement as written; used while its arguments are unchanged */
+    bool prints_frees;     /* the text frees names (`x = None`), as FX does */
+    struct input_memory *input_memory; /* one for each placeholder in order, or NULL */
+    VECTOR(struct remark) remarks;
+    const char *pass; /* the pass that runs, for remarks */
+};
+
+struct graph *graph_create(struct context *context);
+
+/* ---- nodes ---- */
+
+/* A new node before `before` (NULL: at the end). `name` is taken as it is when it is free, else a number is added.
+ * Its arguments are `argument_count` None values; set them with value_set_* before anything else looks at them. */
+struct node *graph_insert(struct graph *graph, struct node *before, enum node_kind kind, struct text name, size_t argument_count);
+/* A call of a table row, named after it; type unknown until infer_node. */
+struct node *graph_insert_call(struct graph *graph, struct node *before, const struct operation *operation, size_t argument_count);
+/* result = source[index] */
+struct node *graph_insert_getitem(struct graph *graph, struct node *before, struct node *source, int64_t index);
+/* Removes a node that nobody uses. */
+void graph_remove(struct graph *graph, struct node *node);
+/* Lets all users of `node` use `other` instead. */
+void graph_replace(struct graph *graph, struct node *node, struct node *other);
+/* Moves a node before another. */
+void graph_move(struct graph *graph, struct node *node, struct node *before);
+struct node *graph_find(const struct graph *graph, struct text name);
+/* Sets node->order to 0, 1, 2, ... */
+void graph_number(struct graph *graph);
+/* Records what a pass did or refused, at a node, with its facts. */
+void graph_remark(struct graph *graph, const struct node *node, bool applied, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- values ---- */
+
+/* All keep the keyword of `value`; none may be called on a value that stands in a list of users without clearing it first:
+ * each clears what was there (and, for lists, what is inside). */
+void value_set_none(struct value *value);
+void value_set_integer(struct value *value, int64_t integer);
+void value_set_boolean(struct value *value, bool boolean);
+void value_set_node(struct value *value, struct node *user, struct node *node);
+void value_set_symint(struct value *value, symint expression); /* a constant becomes an integer */
+/* A list (or tuple ...) of `count` None items. */
+struct value *value_set_list(struct graph *graph, struct value *value, enum value_kind kind, size_t count);
+/* A deep copy into an empty value of `user`. */
+void value_copy(struct value *value, struct node *user, const struct value *from);
+/* A copy of a call, getitem, ... with the same arguments, before `before`, named after it. */
+struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node);
+
+static inline struct node *value_as_node(const struct value *value) {
+    return value && value->kind == value_node ? value->use.node : NULL;
+}
+/* An integer that is known in full: a literal, a constant expression or a node of constant type. */
+bool value_as_integer(const struct value *value, int64_t *integer);
+/* The symbolic value of an integer argument: a literal, an expression, or a node of type Sym(...). NULL otherwise. */
+symint value_as_symint(struct context *context, const struct value *value);
+
+static inline size_t node_user_count(const struct node *node) {
+    size_t count = 0;
+    for (const struct value *use = node->users; use; use = use->use.next) count++;
+    return count;
+}
+
+/* Calls `visit` for each value that names a node among the arguments, also inside lists, in order of writing. */
+void node_each_use(struct node *node, void (*visit)(void *user, struct value *value), void *user);
+
+/* ---- arguments by schema ---- */
+
+/* The value of a schema argument of a call: positional or by keyword; NULL when it was left out. For
+ * auto_functionalized calls use call_argument. */
+const struct value *node_argument(const struct node *node, size_t schema_index);
+const struct value *node_argument_named(const struct node *node, const char *name);
+
+static inline bool node_is(const struct node *node, enum operation_id id) {
+    return node->operation && node->operation->id == id;
+}
+
+#endif

@@ -1,0 +1,381 @@
+/* Places of all values, sharing of buffers, writes and reads in program order. */
+#include "ir/memory.h"
+
+#include "ir/view.h"
+
+typedef VECTOR(uint32_t) order_list;
+
+struct memory {
+    struct graph *graph;
+    struct arena *arena;
+    size_t limit;            /* nodes with an index below have entries */
+    struct place *places;    /* by node index */
+    uint32_t *sharing;       /* union-find over node indices: roots that may share storage */
+    order_list *writes;      /* by the representative of a sharing set: orders of raw writes, rising */
+    uint32_t *last_read;     /* by node index; of the graph as it was */
+    bool *escapes;
+    struct map *results;     /* (call, item) -> the first getitem node of that item */
+    symint *input_offsets;   /* by the index of placeholders, as a log tells them; or NULL */
+};
+
+/* ---- sharing ---- */
+
+static uint32_t representative(const struct memory *memory, uint32_t index) {
+    while (memory->sharing[index] != index) {
+        memory->sharing[index] = memory->sharing[memory->sharing[index]];
+        index = memory->sharing[index];
+    }
+    return index;
+}
+
+static void share(struct memory *memory, const struct node *a, const struct node *b) {
+    uint32_t x = representative(memory, a->index), y = representative(memory, b->index);
+    memory->sharing[x < y ? y : x] = x < y ? x : y;
+}
+
+bool memory_may_share(struct memory *memory, const struct node *a, const struct node *b) {
+    return representative(memory, a->index) == representative(memory, b->index);
+}
+
+/* ---- places ---- */
+
+/* Arrays grow when passes insert nodes. */
+static void reserve(struct memory *memory, size_t limit) {
+    if (limit <= memory->limit) return;
+    size_t old = memory->limit, wanted = limit * 2 + 64;
+    struct place *places = arena_array(memory->arena, struct place, wanted);
+    uint32_t *sharing = arena_array(memory->arena, uint32_t, wanted), *last_read = arena_array(memory->arena, uint32_t, wanted);
+    order_list *writes = arena_allocate(memory->arena, wanted * sizeof *writes);
+    bool *escapes = arena_array(memory->arena, bool, wanted);
+    memset(writes, 0, wanted * sizeof *writes);
+    for (size_t i = old; i < wanted; i++) sharing[i] = (uint32_t)i;
+    if (old) {
+        memcpy(places, memory->places, old * sizeof *places);
+        memcpy(sharing, memory->sharing, old * sizeof *sharing);
+        memcpy(writes, memory->writes, old * sizeof *writes);
+        memcpy(last_read, memory->last_read, old * sizeof *last_read);
+        memcpy(escapes, memory->escapes, old * sizeof *escapes);
+    }
+    memory->places = places;
+    memory->sharing = sharing;
+    memory->writes = writes;
+    memory->last_read = last_read;
+    memory->escapes = escapes;
+    memory->limit = wanted;
+}
+
+const struct place *memory_place(struct memory *memory, const struct node *node) {
+    static const struct place nowhere = {0};
+    return node->index < memory->limit ? &memory->places[node->index] : &nowhere;
+}
+
+/* Whether a call shows that the value starts its storage: a view of it (views only narrow) has the absolute offset 0. */
+static bool shows_offset_zero(const struct node *user, const struct node *root) {
+    if (node_is(user, operation_aten_as_strided_default)) {
+        int64_t offset;
+        return value_as_node(node_argument(user, 0)) == root && value_as_integer(node_argument(user, 3), &offset) && offset == 0;
+    }
+    if (!node_is(user, operation_higher_order_auto_functionalized_v2)) return false;
+    const struct value *bases = &user->arguments[user->argument_count - 1];
+    for (size_t i = 1; i < user->argument_count; i++) {
+        const struct value *value = &user->arguments[i];
+        int64_t base = -1, offset = -1;
+        size_t suffix = sizeof "_storage_offset" - 1;
+        if (text_is(value->keyword, "_all_bases")) bases = value;
+        if (value->keyword.length <= suffix || !text_is(text_skip(value->keyword, value->keyword.length - suffix), "_storage_offset")) continue;
+        if (!value_as_integer(value, &offset) || offset != 0) continue;
+        struct text prefix = {value->keyword.data, value->keyword.length - suffix};
+        for (size_t k = 1; k < user->argument_count; k++) {
+            struct text keyword = user->arguments[k].keyword;
+            bool same = keyword.length > prefix.length && memcmp(keyword.data, prefix.data, prefix.length) == 0;
+            if (same && text_is(text_skip(keyword, prefix.length), "_base_index")) value_as_integer(&user->arguments[k], &base);
+        }
+        for (size_t k = i; k < user->argument_count; k++)
+            if (text_is(user->arguments[k].keyword, "_all_bases")) bases = &user->arguments[k];
+        bool list = bases->kind == value_list && base >= 0 && (size_t)base < bases->list.count;
+        if (list && value_as_node(&bases->list.items[base]) == root) return true;
+    }
+    return false;
+}
+
+static bool starts_storage(const struct node *root) {
+    bool allocated = root->kind == node_call && root->operation && (root->operation->class == class_compute || root->operation->class == class_allocate);
+    if (allocated) return true;
+    for (const struct value *use = root->users; use; use = use->use.next)
+        if (shows_offset_zero(use->use.user, root)) return true;
+    return false;
+}
+
+/* Where the storage of a root begins to be used: 0 for what the graph allocates, for an input as a log or its own views
+ * tell it; else a symbol of its own. The clones that auto_functionalized makes keep the offset of what they clone, and an
+ * update has the storage of its base again: only offset 0 is certain to stay. */
+static symint storage_offset(struct memory *memory, const struct node *root) {
+    struct context *context = memory->graph->context;
+    if (starts_storage(root)) return symint_constant(context->symbols, 0);
+    if (root->kind == node_placeholder && memory->input_offsets && memory->input_offsets[root->index]) return memory->input_offsets[root->index];
+    struct node *base = root->kind == node_call && root->operation && root->operation->class == class_update ? value_as_node(node_argument(root, 0)) : NULL;
+    const struct place *place = base ? memory_place(memory, base) : NULL;
+    if (place && place->exact && symint_is(place->window.offset, 0)) return place->window.offset;
+    struct builder name;
+    builder_init(&name, context->arena);
+    builder_string(&name, "storage_offset_");
+    builder_add(&name, root->name);
+    return symint_symbol(context->symbols, builder_text(&name));
+}
+
+static struct place root_place(struct memory *memory, struct node *node) {
+    struct place place = {.root = node};
+    if (node->type->kind != type_tensor) return place;
+    place.exact = node->type->layout.strides != NULL;
+    place.window = (struct window_place){storage_offset(memory, node), node->type->layout};
+    return place;
+}
+
+static struct place somewhere(const struct place *argument) {
+    struct place place = *argument;
+    place.exact = false;
+    return place;
+}
+
+static struct place window_onto(struct memory *memory, struct node *node, const struct place *argument, const struct window *window) {
+    struct symbols *symbols = memory->graph->context->symbols;
+    if (!argument->root) return root_place(memory, node);
+    if (window->kind == window_copy) return root_place(memory, node);
+    if (window->kind == window_unknown || !argument->exact) return somewhere(argument);
+    struct place place = *argument;
+    place.by_numbers = argument->by_numbers || window->absolute || node_is(node, operation_aten_as_strided_default);
+    place.window.layout = window->layout;
+    place.window.offset = window->absolute ? window->offset : symint_add(symbols, argument->window.offset, window->offset);
+    return place;
+}
+
+/* Of a view call, and of a getitem of one (`item`). */
+static regraft_status view_place(struct memory *memory, struct node *node, struct node *call, int64_t item, struct place *result) {
+    struct inference inference = {memory->graph->context, call, call->operation, NULL};
+    struct node *argument = value_as_node(node_argument(call, 0));
+    const struct type *input = inference_tensor(&inference, 0);
+    struct window *windows;
+    size_t count = 0;
+    *result = argument ? somewhere(memory_place(memory, argument)) : root_place(memory, node);
+    if (!argument || !input) return REGRAFT_OK;
+    TRY(view_windows(&inference, &input->layout, &windows, &count));
+    if (item < 0) item += (int64_t)count;
+    if (item < 0 || (size_t)item >= count) return REGRAFT_OK;
+    *result = window_onto(memory, node, memory_place(memory, argument), &windows[item]);
+    return REGRAFT_OK;
+}
+
+/* The same item of the same call is the same tensor, however often it is taken out. */
+static struct place item_place(struct memory *memory, struct node *node, struct node *call) {
+    int64_t key[2] = {call->index, node->arguments[1].integer};
+    void **first = map_slot(memory->results, key, sizeof key);
+    if (!*first) *first = node;
+    if (*first != node) return *memory_place(memory, *first);
+    return root_place(memory, node);
+}
+
+struct sharing_state {
+    struct memory *memory;
+    struct node *node;
+};
+
+static void share_with(void *user, struct value *value) {
+    struct sharing_state *state = user;
+    const struct place *place = memory_place(state->memory, value->use.node);
+    if (place->root) share(state->memory, state->node, place->root);
+}
+
+/* The argument that an in-place call returns (`Tensor(a!) -> Tensor(a!)`), or NULL. */
+static struct node *returned_argument(const struct node *node) {
+    const struct schema *schema = &node->operation->schema;
+    if (schema->return_count != 1 || !schema->returns[0].alias) return NULL;
+    for (size_t i = 0; i < schema->argument_count; i++)
+        if (schema->arguments[i].alias == schema->returns[0].alias) return value_as_node(node_argument(node, i));
+    return NULL;
+}
+
+static regraft_status call_place(struct memory *memory, struct node *node, struct place *result) {
+    *result = root_place(memory, node);
+    if (!node->operation || node->operation->class == class_opaque) {
+        struct sharing_state state = {memory, node};
+        node_each_use(node, share_with, &state);
+    } else if (node->operation->class == class_view) {
+        return view_place(memory, node, node, 0, result);
+    } else if (node->operation->class == class_call && returned_argument(node)) {
+        *result = *memory_place(memory, returned_argument(node));
+    }
+    return REGRAFT_OK;
+}
+
+static regraft_status getitem_place(struct memory *memory, struct node *node, struct place *result) {
+    struct node *source = value_as_node(&node->arguments[0]);
+    if (!source) return REGRAFT_OK;
+    if (source->kind == node_call && source->operation && source->operation->class == class_view)
+        return view_place(memory, node, source, node->arguments[1].integer, result);
+    *result = item_place(memory, node, source);
+    bool unknown = source->kind == node_method || (source->kind == node_call && node_has_effect(source) && !node_is_functionalized_call(source));
+    if (unknown || source->kind == node_placeholder || source->kind == node_getitem) share(memory, node, source);
+    return REGRAFT_OK;
+}
+
+static regraft_status find_place(struct memory *memory, struct node *node) {
+    struct place place = {0};
+    reserve(memory, (size_t)node->index + 1);
+    switch (node->kind) {
+    case node_call: TRY(call_place(memory, node, &place)); break;
+    case node_getitem: TRY(getitem_place(memory, node, &place)); break;
+    case node_rename:
+        if (value_as_node(&node->arguments[0])) place = *memory_place(memory, value_as_node(&node->arguments[0]));
+        break;
+    case node_method:
+    case node_operator: {
+        struct sharing_state state = {memory, node};
+        node_each_use(node, share_with, &state);
+        place = root_place(memory, node);
+        break;
+    }
+    default: place = root_place(memory, node);
+    }
+    memory->places[node->index] = place;
+    return REGRAFT_OK;
+}
+
+regraft_status memory_update(struct memory *memory, struct node *update, struct update_place *result) {
+    struct inference inference = {memory->graph->context, update, update->operation, NULL};
+    struct window window;
+    *result = (struct update_place){value_as_node(node_argument(update, 0)), value_as_node(node_argument(update, 1)), false, {0}};
+    const struct type *base = inference_tensor(&inference, 0);
+    const struct place *own = memory_place(memory, update);
+    if (!base || !own->exact) return REGRAFT_OK;
+    /* the window in the update's own value: the base's value may have other strides */
+    TRY(update_window(&inference, &update->type->layout, &window));
+    if (window.kind != window_view || window.absolute || !window.layout.strides) return REGRAFT_OK;
+    symint offset = symint_add(memory->graph->context->symbols, own->window.offset, window.offset);
+    result->window = (struct window_place){offset, window.layout};
+    result->exact = true;
+    return REGRAFT_OK;
+}
+
+/* ---- order ---- */
+
+struct write_state {
+    struct memory *memory;
+    const struct node *writer;
+};
+
+static void note_write(void *user, struct node *written) {
+    struct write_state *state = user;
+    const struct place *place = memory_place(state->memory, written);
+    const struct node *root = place->root ? place->root : written;
+    vector_push(state->memory->arena, &state->memory->writes[representative(state->memory, root->index)], state->writer->order);
+}
+
+bool memory_written_between(struct memory *memory, const struct node *root, uint32_t after, uint32_t until) {
+    const order_list *writes = &memory->writes[representative(memory, root->index)];
+    for (size_t i = 0; i < writes->count; i++)
+        if (writes->items[i] > after && writes->items[i] <= until) return true;
+    return false;
+}
+
+/* Whether the result of `user` may be (part of) the memory of the value that it uses: then its readers read that too. */
+static bool passes_memory_on(const struct node *user) {
+    if (user->kind == node_getitem || user->kind == node_rename || user->kind == node_method || user->kind == node_operator) return true;
+    if (user->kind != node_call) return false;
+    if (!user->operation || user->operation->class == class_opaque || user->operation->class == class_view) return true;
+    return user->operation->class == class_call && returned_argument(user);
+}
+
+typedef VECTOR(struct node *) node_list;
+
+static void push_views(struct memory *memory, const struct node *node, node_list *list) {
+    for (struct value *use = node->users; use; use = use->use.next)
+        if (passes_memory_on(use->use.user)) vector_push(memory->arena, list, use->use.user);
+}
+
+static bool same_place(const struct place *a, const struct place *b) {
+    return a->root == b->root && a->exact == b->exact && a->window.offset == b->window.offset && a->by_numbers == b->by_numbers;
+}
+
+static regraft_status refresh_all(struct memory *memory, node_list *list) {
+    while (list->count) {
+        struct node *node = list->items[--list->count];
+        struct place before = *memory_place(memory, node);
+        TRY(find_place(memory, node));
+        if (!same_place(&before, memory_place(memory, node))) push_views(memory, node, list);
+    }
+    return REGRAFT_OK;
+}
+
+regraft_status memory_refresh(struct memory *memory, struct node *node) {
+    node_list list = {0};
+    vector_push(memory->arena, &list, node);
+    return refresh_all(memory, &list);
+}
+
+regraft_status memory_replace(struct memory *memory, struct node *node, struct node *other) {
+    node_list list = {0};
+    push_views(memory, node, &list);
+    graph_replace(memory->graph, node, other);
+    return refresh_all(memory, &list);
+}
+
+void memory_stand_in(struct memory *memory, struct node *inserted, const struct node *node) {
+    reserve(memory, (size_t)inserted->index + 1);
+    inserted->order = node->order;
+    memory->last_read[inserted->index] = memory->last_read[node->index];
+    memory->escapes[inserted->index] = memory->escapes[node->index];
+}
+
+static void note_reads(struct memory *memory, struct node *node) {
+    uint32_t last = node->order;
+    bool escapes = false;
+    for (struct value *use = node->users; use; use = use->use.next) {
+        struct node *user = use->use.user;
+        uint32_t read = passes_memory_on(user) ? memory->last_read[user->index] : user->order;
+        if (read > last) last = read;
+        escapes = escapes || user->kind == node_output || (passes_memory_on(user) && memory->escapes[user->index]);
+    }
+    memory->last_read[node->index] = last;
+    memory->escapes[node->index] = escapes;
+}
+
+uint32_t memory_last_read(struct memory *memory, const struct node *node) {
+    return node->index < memory->limit ? memory->last_read[node->index] : node->order;
+}
+
+bool memory_escapes(struct memory *memory, const struct node *node) { return node->index < memory->limit && memory->escapes[node->index]; }
+
+/* What a log tells of the inputs: their offsets, and which of them share storage. */
+static void read_input_memory(struct memory *memory) {
+    struct graph *graph = memory->graph;
+    size_t index = 0;
+    if (!graph->input_memory) return;
+    struct map *first = map_create(memory->arena);
+    memory->input_offsets = arena_array(memory->arena, symint, graph->node_limit);
+    for (struct node *node = graph->first; node; node = node->next) {
+        if (node->kind != node_placeholder) continue;
+        memory->input_offsets[node->index] = graph->input_memory[index].offset;
+        int64_t storage = graph->input_memory[index++].storage;
+        void **slot = storage < 0 ? NULL : map_slot(first, &storage, sizeof storage);
+        if (slot && *slot) share(memory, node, *slot);
+        else if (slot) *slot = node;
+    }
+}
+
+regraft_status memory_create(struct graph *graph, struct arena *arena, struct memory **result) {
+    struct memory *memory = arena_new(arena, struct memory);
+    memory->graph = graph;
+    memory->arena = arena;
+    memory->results = map_create(arena);
+    reserve(memory, graph->node_limit);
+    graph_number(graph);
+    read_input_memory(memory);
+    for (struct node *node = graph->first; node; node = node->next) TRY(find_place(memory, node));
+    for (struct node *node = graph->first; node; node = node->next) {
+        struct write_state state = {memory, node};
+        node_each_write(node, note_write, &state);
+    }
+    for (struct node *node = graph->last; node; node = node->previous) note_reads(memory, node);
+    *result = memory;
+    return REGRAFT_OK;
+}

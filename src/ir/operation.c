@@ -1,0 +1,133 @@
+/* The table of operations and the additions to it. */
+#include "ir/operation.h"
+
+#include "ir/infer.h"
+
+struct row {
+    enum operation_id id;
+    const char *schema;
+    enum operation_class class;
+    enum state_effect effect;
+    regraft_status (*infer)(struct inference *inference);
+};
+
+static const struct row rows[] = {
+#define EFFECT_none effect_none
+#define EFFECT_reads_state effect_reads_state
+#define EFFECT_writes_state effect_writes_state
+#define OPERATION(id, schema, class, effect, infer, kernel) \
+    {operation_##id, schema, class_##class, EFFECT_##effect, infer_##infer},
+#include "ir/operations.def"
+#undef OPERATION
+};
+
+struct operations {
+    struct arena *arena;
+    struct map *by_target;
+    const struct operation *by_id[operation_id_count];
+    VECTOR(const struct operation *) rows;
+};
+
+/* "aten::slice.Tensor" in schemas is "aten.slice.Tensor" in graphs; no overload there is ".default" here. */
+static struct text target_of(struct arena *arena, const struct schema *schema) {
+    struct builder out;
+    builder_init(&out, arena);
+    for (size_t i = 0; i < schema->name.length; i++) {
+        bool colon = schema->name.data[i] == ':';
+        if (!colon) builder_byte(&out, schema->name.data[i]);
+        else if (schema->name.data[i - 1] != ':') builder_byte(&out, '.');
+    }
+    if (text_starts_with(schema->name, "higher_order::")) return builder_text(&out);
+    builder_byte(&out, '.');
+    builder_add(&out, schema->overload.length ? schema->overload : TEXT("default"));
+    return builder_text(&out);
+}
+
+static void add(struct operations *operations, struct operation *operation) {
+    operation->target = target_of(operations->arena, &operation->schema);
+    void **slot = map_slot_text(operations->by_target, operation->target);
+    if (*slot) { /* a user's row takes the place of a built-in one */
+        for (size_t i = 0; i < operations->rows.count; i++)
+            if (operations->rows.items[i] == *slot) operations->rows.items[i] = operation;
+    } else {
+        vector_push(operations->arena, &operations->rows, operation);
+    }
+    *slot = operation;
+}
+
+regraft_status operations_create(struct arena *arena, struct diagnostics *diagnostics, struct operations **result) {
+    struct operations *operations = arena_new(arena, struct operations);
+    operations->arena = arena;
+    operations->by_target = map_create(arena);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct operation *operation = arena_new(arena, struct operation);
+        struct source *source = arena_new(arena, struct source);
+        *source = (struct source){"<built-in operations>", text_of(rows[i].schema)};
+        *operation = (struct operation){.id = rows[i].id, .class = rows[i].class, .effect = rows[i].effect, .infer = rows[i].infer};
+        TRY(schema_parse(arena, diagnostics, source, source->contents, &operation->schema));
+        operations->by_id[operation->id] = operation;
+        add(operations, operation);
+    }
+    *result = operations;
+    return REGRAFT_OK;
+}
+
+/* What a schema alone says: written arguments make a call; a result that aliases an argument is treated as opaque, for
+ * its place is not known; otherwise the results are fresh. */
+static enum operation_class class_of(const struct schema *schema) {
+    for (size_t i = 0; i < schema->argument_count; i++)
+        if (schema->arguments[i].written) return class_call;
+    for (size_t i = 0; i < schema->return_count; i++)
+        if (schema->returns[i].alias) return class_opaque;
+    return class_compute;
+}
+
+static regraft_status add_line(struct operations *operations, struct diagnostics *diagnostics, const struct source *source, struct text line) {
+    struct operation *operation = arena_new(operations->arena, struct operation);
+    TRY(schema_parse(operations->arena, diagnostics, source, line, &operation->schema));
+    operation->class = class_of(&operation->schema);
+    operation->infer = operation->schema.return_count ? infer_from_annotation : infer_nothing;
+    add(operations, operation);
+    return REGRAFT_OK;
+}
+
+static struct text trimmed(struct text line) {
+    for (size_t i = 0; i < line.length; i++)
+        if (line.data[i] == '#') line.length = i;
+    while (line.length && strchr(" \t\r", line.data[line.length - 1])) line.length--;
+    while (line.length && strchr(" \t\r", line.data[0])) line = text_skip(line, 1);
+    return line;
+}
+
+regraft_status operations_add(struct operations *operations, struct diagnostics *diagnostics, const struct source *source) {
+    struct text rest = source->contents;
+    while (rest.length) {
+        const char *end = memchr(rest.data, '\n', rest.length);
+        size_t length = end ? (size_t)(end - rest.data) : rest.length;
+        struct text line = trimmed((struct text){rest.data, length});
+        if (line.length) TRY(add_line(operations, diagnostics, source, line));
+        rest = text_skip(rest, length + 1);
+    }
+    return REGRAFT_OK;
+}
+
+const struct operation *operations_find(const struct operations *operations, struct text target) {
+    const struct operation *found = map_get_text(operations->by_target, target);
+    if (found) return found;
+    char buffer[256];
+    if (target.length + sizeof ".default" > sizeof buffer) return NULL;
+    memcpy(buffer, target.data, target.length);
+    memcpy(buffer + target.length, ".default", sizeof ".default");
+    return map_get(operations->by_target, buffer, target.length + sizeof ".default" - 1);
+}
+
+const struct operation *operations_by_id(const struct operations *operations, enum operation_id id) { return operations->by_id[id]; }
+
+const struct operation *operations_row(const struct operations *operations, size_t index) {
+    return index < operations->rows.count ? operations->rows.items[index] : NULL;
+}
+
+const char *operation_class_name(enum operation_class class) {
+    static const char *const names[] = {"opaque", "view", "update", "compute", "allocate", "call", "state", "higher-order", "assert"};
+    return names[class];
+}

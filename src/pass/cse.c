@@ -1,0 +1,99 @@
+/* cse: merges calls with the same operation and the same arguments.
+ *
+ * Legal when both compute the same (node_is_pure), no buffer that they read is written between them, and the two results
+ * may become one: a fresh result must not be written in place later, nor be returned, for the caller could tell one buffer
+ * from two. Allocations stay apart: whoever writes them needs his own. */
+#include "ir/memory.h"
+#include "pass/pass.h"
+
+static void add_value(struct builder *key, const struct value *value) {
+    builder_byte(key, (char)value->kind);
+    builder_add(key, value->keyword);
+    builder_byte(key, 0);
+    switch (value->kind) {
+    case value_none: break;
+    case value_bool: builder_byte(key, value->boolean); break;
+    case value_integer: builder_add(key, (struct text){(const char *)&value->integer, sizeof value->integer}); break;
+    case value_float: builder_add(key, (struct text){(const char *)&value->real, sizeof value->real}); break;
+    case value_string: builder_add(key, value->string); break;
+    case value_node: builder_add(key, (struct text){(const char *)&value->use.node->index, sizeof value->use.node->index}); break;
+    case value_symint: builder_add(key, (struct text){(const char *)&value->expression, sizeof value->expression}); break;
+    case value_dtype: builder_byte(key, (char)value->dtype); break;
+    case value_device:
+        builder_add(key, value->device.type);
+        builder_format(key, ":%d", value->device.index);
+        break;
+    case value_operator:
+    case value_name: builder_add(key, value->written); break;
+    case value_list:
+    case value_tuple:
+    case value_dictionary:
+    case value_slice:
+        builder_format(key, "%zu", value->list.count);
+        for (size_t i = 0; i < value->list.count; i++) add_value(key, &value->list.items[i]);
+        break;
+    }
+    builder_byte(key, 0);
+}
+
+/* Equal keys: the same call of the same arguments, with the same type. */
+static struct text key_of(struct builder *key, const struct node *node) {
+    key->length = 0;
+    builder_byte(key, (char)node->kind);
+    builder_add(key, node->target);
+    builder_byte(key, 0);
+    for (size_t i = 0; i < node->argument_count; i++) add_value(key, &node->arguments[i]);
+    type_print(key, node->type);
+    return builder_text(key);
+}
+
+struct reading {
+    struct memory *memory;
+    uint32_t after, until;
+    bool written;
+};
+
+static void check_read(void *user, struct value *value) {
+    struct reading *reading = user;
+    const struct place *place = memory_place(reading->memory, value->use.node);
+    if (place->root && memory_written_between(reading->memory, place->root, reading->after, reading->until)) reading->written = true;
+}
+
+static bool is_fresh(struct memory *memory, const struct node *node) {
+    const struct place *place = memory_place(memory, node);
+    return node->type->kind == type_tensor && (place->root == node || !place->exact);
+}
+
+static bool may_merge(struct memory *memory, struct node *first, struct node *second) {
+    struct reading reading = {memory, first->order, second->order, false};
+    bool view = first->operation && first->operation->class == class_view;
+    if (!view) node_each_use(second, check_read, &reading);
+    if (reading.written) return false;
+    if (!is_fresh(memory, first)) return true;
+    uint32_t end = first->graph->last->order;
+    return !memory_written_between(memory, first, first->order, end) && !memory_written_between(memory, second, second->order, end) &&
+           !memory_escapes(memory, second);
+}
+
+regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
+    struct memory *memory;
+    struct map *seen = map_create(scratch);
+    struct builder key;
+    builder_init(&key, scratch);
+    TRY(memory_create(graph, scratch, &memory));
+    for (struct node *node = graph->first, *next; node; node = next) {
+        next = node->next;
+        if (!node_is_pure(node)) continue;
+        struct text text = key_of(&key, node);
+        void **slot = map_slot_text(seen, text);
+        struct node *first = *slot;
+        if (!first) {
+            *slot = node;
+        } else if (may_merge(memory, first, node)) {
+            graph_remark(graph, node, true, "merged with %.*s: the same operation on the same arguments", TEXT_ARGS(first->name));
+            graph_replace(graph, node, first);
+            graph_remove(graph, node);
+        }
+    }
+    return REGRAFT_OK;
+}

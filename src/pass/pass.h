@@ -1,0 +1,31 @@
+/* Passes over the functional graph, and the pipelines made of them. The flat list is pass/passes.def. */
+#ifndef REGRAFT_PASS_PASS_H
+#define REGRAFT_PASS_PASS_H
+
+#include "ir/graph.h"
+
+struct pass {
+    const char *name, *summary;
+    /* `scratch` is dropped after the pass. */
+    regraft_status (*run)(struct graph *graph, struct arena *scratch);
+};
+
+/* NULL after the last one. */
+const struct pass *pass_at(size_t index);
+
+/* The pipeline that runs when none is named. */
+extern const char default_pipeline[];
+
+/* Runs the passes of a pipeline text ("noop-elim,cse"), the verifier before the first and after each unless
+ * options->verify is 0. `options` NULL: the defaults. */
+regraft_status pipeline_run(struct graph *graph, const char *pipeline, const regraft_run_options *options);
+
+/* Rules that every graph keeps (docs/memory.md): definitions before uses, one output at the end, names that are unique,
+ * calls that fit their schemas and types. REGRAFT_REJECTED at the node that breaks one. */
+regraft_status graph_verify(struct graph *graph);
+
+#define PASS(identifier, name, summary) regraft_status pass_##identifier(struct graph *graph, struct arena *scratch);
+#include "pass/passes.def"
+#undef PASS
+
+#endif

@@ -1,0 +1,376 @@
+/* scatter-split-replace: forwarding on the memory model (docs/memory.md, "Forwarding").
+ *
+ * Functionalization turns an in-place update of a window W into U = update(B, W, s): a new value that is B but for W. A
+ * read R of U is a view of it; with exact places
+ *
+ *     R is W           ->  s
+ *     R inside W       ->  the same window of s
+ *     R apart from W   ->  the same read of B
+ *     otherwise            it stays: it needs both
+ *
+ * Updates themselves: update(B, W, update(read(B, W), V, t)) writes t into V of B; an update below whose place is wholly
+ * overwritten is skipped; writing back what was read is no update; a copy() around what is written is looked through.
+ *
+ * A value that is read instead of U must still hold what U held: no raw in-place call may write its buffer between U and
+ * the last reader. And no result of the graph may come to share memory with an input or with another result. */
+#include "pass/pass.h"
+#include "pass/window.h"
+
+struct forwarding {
+    struct graph *graph;
+    struct context *context;
+    struct memory *memory;
+    struct arena *scratch;
+    struct map *copies;            /* (view node, new root) -> the view on the new root */
+    struct node *output;
+    struct node *const *first_roots; /* of each returned value, before the pass */
+};
+
+/* ---- what may be read instead ---- */
+
+static const struct node *root_of(struct forwarding *forwarding, const struct node *node) {
+    const struct node *root = memory_place(forwarding->memory, node)->root;
+    return root ? root : node;
+}
+
+static const struct value *returned(const struct forwarding *forwarding, size_t *count) {
+    const struct value *value = &forwarding->output->arguments[0];
+    bool list = value->kind == value_tuple || value->kind == value_list;
+    *count = list ? value->list.count : 1;
+    return list ? value->list.items : value;
+}
+
+/* Whether returning memory of `other` where `node` is returned makes results share memory that did not before. */
+static bool makes_alias(struct forwarding *forwarding, const struct node *node, const struct node *other) {
+    size_t count;
+    const struct value *values = returned(forwarding, &count);
+    const struct node *old_root = root_of(forwarding, node), *new_root = root_of(forwarding, other);
+    for (size_t i = 0; i < count; i++) {
+        struct node *result = value_as_node(&values[i]);
+        if (!result || !memory_may_share(forwarding->memory, root_of(forwarding, result), new_root)) continue;
+        for (size_t k = 0; k < count; k++) {
+            struct node *moved = value_as_node(&values[k]);
+            if (moved && root_of(forwarding, moved) == old_root && forwarding->first_roots[k] != forwarding->first_roots[i]) return true;
+        }
+    }
+    for (const struct node *input = forwarding->graph->first; input && input->kind == node_placeholder; input = input->next)
+        if (input->type->kind == type_tensor && memory_may_share(forwarding->memory, input, new_root)) return true;
+    return false;
+}
+
+/* NULL when the readers of `node` (a view of `update`) may read `other` instead, else why not. */
+static const char *obstacle(struct forwarding *forwarding, const struct node *node, const struct node *update, const struct node *other) {
+    uint32_t last = memory_last_read(forwarding->memory, node);
+    if (memory_written_between(forwarding->memory, root_of(forwarding, update), update->order, last)) return "it is written in place before its last reader";
+    if (memory_written_between(forwarding->memory, root_of(forwarding, other), update->order, last)) return "what it would read instead is written in place before its last reader";
+    if (memory_escapes(forwarding->memory, node) && makes_alias(forwarding, node, other)) return "it is returned, and would then share memory with an input or another result";
+    return NULL;
+}
+
+static bool same_layout(struct forwarding *forwarding, const struct type *a, const struct type *b) {
+    return a->kind == type_tensor && b->kind == type_tensor && a->dtype == b->dtype && device_equal(a->device, b->device) &&
+           layout_same(forwarding->context->symbols, &a->layout, &b->layout) == answer_yes;
+}
+
+/* ---- the same view of another value ---- */
+
+static bool is_view(const struct node *node) {
+    if (node->kind == node_getitem) {
+        const struct node *call = value_as_node(&node->arguments[0]);
+        return call && call->kind == node_call && call->operation && call->operation->class == class_view;
+    }
+    return node->kind == node_call && node->operation && node->operation->class == class_view && !node->operation->schema.returns[0].list;
+}
+
+/* What a view, or the call whose item it is, is a view of. */
+static struct node *viewed(const struct node *node) { return value_as_node(&node->arguments[0]); }
+
+/* A view call of `root` (or a view of a view of it), once more on `other`. Copies are made once and shared. */
+static regraft_status copy_on(struct forwarding *forwarding, struct node *view, const struct node *root, struct node *other, struct node *before, struct node **result) {
+    struct node *path[chain_most_nodes];
+    size_t count = 0;
+    for (struct node *node = view; node != root; node = viewed(node)) {
+        if (count == chain_most_nodes) return fail(&forwarding->context->diagnostics, REGRAFT_UNSUPPORTED, view->position, "a chain of more than %d views", chain_most_nodes);
+        path[count++] = node;
+    }
+    *result = other;
+    while (count-- > 0) {
+        uint32_t key[2] = {path[count]->index, other->index};
+        void **slot = map_slot(forwarding->copies, key, sizeof key);
+        if (!*slot) {
+            struct node *copy = graph_duplicate(forwarding->graph, before, path[count]);
+            value_set_node(&copy->arguments[0], copy, *result);
+            copy->location = before->location;
+            memory_stand_in(forwarding->memory, copy, before);
+            TRY(memory_refresh(forwarding->memory, copy));
+            *slot = copy;
+        }
+        *result = *slot;
+    }
+    return REGRAFT_OK;
+}
+
+/* Whether the views between a node and the update below it can be made on another value. */
+static bool reaches(const struct node *node, const struct node *root) {
+    size_t steps = 0;
+    while (node && node != root && steps++ < chain_most_nodes) {
+        bool call = node->kind == node_call && node->operation && node->operation->class == class_view;
+        if (!call && node->kind != node_getitem) return false;
+        if (node->argument_count == 0 || node->arguments[0].kind != value_node) return false;
+        node = viewed(node);
+    }
+    return node == root;
+}
+
+/* Lets a view of `root` be the same view of `other`. */
+static regraft_status rebase(struct forwarding *forwarding, struct node *node, size_t argument, const struct node *root, struct node *other) {
+    struct node *below;
+    TRY(copy_on(forwarding, value_as_node(&node->arguments[argument]), root, other, node, &below));
+    value_set_node(&node->arguments[argument], node, below);
+    return memory_refresh(forwarding->memory, node);
+}
+
+/* ---- reads ---- */
+
+enum step { step_stays, step_rebased, step_replaced };
+
+struct reading {
+    struct node *node, *update;
+    const struct place *place;
+    struct update_place written;
+};
+
+static regraft_status replace_read(struct forwarding *forwarding, struct reading *reading, struct node *other, const char *fact, enum step *step) {
+    const char *reason = obstacle(forwarding, reading->node, reading->update, other);
+    if (!same_layout(forwarding, reading->node->type, other->type)) reason = "the value written there has another element type or other strides";
+    if (reason) {
+        graph_remark(forwarding->graph, reading->node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name), reason);
+        return REGRAFT_OK;
+    }
+    graph_remark(forwarding->graph, reading->node, true, "reads %.*s instead of %.*s: %s", TEXT_ARGS(other->name), TEXT_ARGS(reading->update->name), fact);
+    *step = step_replaced;
+    return memory_replace(forwarding->memory, reading->node, other);
+}
+
+/* R inside W: the same window of what was written. */
+static regraft_status read_part(struct forwarding *forwarding, struct reading *reading, enum step *step) {
+    struct node *source = reading->written.source, *node = reading->node;
+    struct view_chain *chain = arena_new(forwarding->scratch, struct view_chain);
+    bool found = false;
+    struct layout *layout = &(struct layout){source->type->layout.rank, source->type->layout.sizes, source->type->layout.strides};
+    if (layout_same(forwarding->context->symbols, layout, &reading->written.window.layout) != answer_yes || obstacle(forwarding, node, reading->update, source)) return REGRAFT_OK;
+    TRY(window_take(forwarding->graph, node, source, &reading->written.window, &reading->place->window, chain, &found));
+    for (size_t i = 1; i < chain->count; i++) {
+        memory_stand_in(forwarding->memory, chain->nodes[i], node);
+        TRY(memory_refresh(forwarding->memory, chain->nodes[i]));
+    }
+    if (!found) return REGRAFT_OK;
+    return replace_read(forwarding, reading, chain_result(chain), "its place lies inside the place that was written", step);
+}
+
+/* R apart from W: the same read of the base. */
+static regraft_status read_base(struct forwarding *forwarding, struct reading *reading, enum step *step) {
+    struct node *base = reading->written.base, *node = reading->node;
+    const char *reason = obstacle(forwarding, node, reading->update, base);
+    if (!same_layout(forwarding, reading->update->type, base->type)) reason = "its base has other strides";
+    if (!reaches(node, reading->update)) return REGRAFT_OK;
+    if (reason) {
+        graph_remark(forwarding->graph, node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name), reason);
+        return REGRAFT_OK;
+    }
+    graph_remark(forwarding->graph, node, true, "reads %.*s instead of %.*s: its place is apart from the place that was written", TEXT_ARGS(base->name), TEXT_ARGS(reading->update->name));
+    *step = step_rebased;
+    return rebase(forwarding, node, 0, reading->update, base);
+}
+
+/* One step of one read; the place tells which. */
+static regraft_status forward_once(struct forwarding *forwarding, struct node *node, enum step *step) {
+    struct context *context = forwarding->context;
+    struct reading reading = {node, NULL, memory_place(forwarding->memory, node), {0}};
+    *step = step_stays;
+    reading.update = reading.place->root;
+    if (!reading.place->exact || !reading.update || reading.update == node || !reading.update->operation || reading.update->operation->class != class_update) return REGRAFT_OK;
+    TRY(memory_update(forwarding->memory, reading.update, &reading.written));
+    if (!reading.written.exact || !reading.written.base || !reading.written.source) return REGRAFT_OK;
+    const struct place *whole = memory_place(forwarding->memory, reading.update);
+    if (place_overlaps_itself(context, &whole->window) != answer_no) return REGRAFT_OK;
+    if (reading.place->by_numbers && place_contains(context, &whole->window, &reading.place->window) != answer_yes) return REGRAFT_OK;
+    if (place_overlaps_itself(context, &reading.written.window) == answer_no) {
+        if (places_identical(context, &reading.place->window, &reading.written.window) == answer_yes)
+            return replace_read(forwarding, &reading, reading.written.source, "its place is the place that was written", step);
+        if (place_contains(context, &reading.written.window, &reading.place->window) == answer_yes) {
+            TRY(read_part(forwarding, &reading, step));
+            if (*step != step_stays) return REGRAFT_OK;
+        }
+    }
+    if (places_disjoint(context, &reading.place->window, &reading.written.window) == answer_yes) return read_base(forwarding, &reading, step);
+    return REGRAFT_OK;
+}
+
+static regraft_status forward_read(struct forwarding *forwarding, struct node *node) {
+    enum step step = step_rebased;
+    while (step == step_rebased) TRY(forward_once(forwarding, node, &step));
+    if (step == step_replaced) graph_remove(forwarding->graph, node);
+    return REGRAFT_OK;
+}
+
+/* ---- updates ---- */
+
+/* An update and its place, also as a window onto the buffer of its base. */
+struct updating {
+    struct node *node;
+    struct update_place place;
+    const struct place *base;      /* the base's own place */
+    struct window_place in_base;   /* where it writes, on the base's root */
+};
+
+static bool look_at(struct forwarding *forwarding, struct node *node, struct updating *updating) {
+    struct symbols *symbols = forwarding->context->symbols;
+    const struct place *own = memory_place(forwarding->memory, node);
+    *updating = (struct updating){.node = node};
+    if (memory_update(forwarding->memory, node, &updating->place) != REGRAFT_OK) return false;
+    if (!updating->place.exact || !updating->place.base || !updating->place.source) return false;
+    updating->base = memory_place(forwarding->memory, updating->place.base);
+    if (!updating->base->exact || !same_layout(forwarding, node->type, updating->place.base->type)) return false;
+    symint behind = symint_subtract(symbols, updating->place.window.offset, own->window.offset);
+    updating->in_base = (struct window_place){symint_add(symbols, updating->base->window.offset, behind), updating->place.window.layout};
+    return true;
+}
+
+/* copy(x, y) written into a window: y itself, when it has the window's shape and type; its strides do not matter there. */
+static void look_through_copy(struct forwarding *forwarding, struct node *node) {
+    struct node *copy = value_as_node(node_argument(node, 1)), *source;
+    if (!copy || !node_is(copy, operation_aten_copy_default)) return;
+    source = value_as_node(node_argument(copy, 1));
+    bool same = source && source->type->kind == type_tensor && copy->type->kind == type_tensor && source->type->dtype == copy->type->dtype &&
+                device_equal(source->type->device, copy->type->device) &&
+                layout_same_sizes(forwarding->context->symbols, &source->type->layout, &copy->type->layout) == answer_yes;
+    if (!same || memory_written_between(forwarding->memory, root_of(forwarding, source), copy->order, node->order)) return;
+    if (memory_written_between(forwarding->memory, root_of(forwarding, copy), copy->order, node->order)) return;
+    for (size_t i = 0; i < node->argument_count; i++)
+        if (value_as_node(&node->arguments[i]) == copy && &node->arguments[i] == node_argument(node, 1)) value_set_node(&node->arguments[i], node, source);
+    graph_remark(forwarding->graph, node, true, "writes %.*s itself: %.*s only copies it", TEXT_ARGS(source->name), TEXT_ARGS(copy->name));
+}
+
+/* The update below (its base's root) writes a place that this one overwrites: build on what lies below that. */
+static regraft_status skip_overwritten(struct forwarding *forwarding, struct node *node, bool *again) {
+    struct updating updating;
+    struct update_place below;
+    struct node *update;
+    *again = false;
+    if (!look_at(forwarding, node, &updating)) return REGRAFT_OK;
+    update = updating.base->root;
+    if (!update->operation || update->operation->class != class_update || updating.base->by_numbers) return REGRAFT_OK;
+    TRY(memory_update(forwarding->memory, update, &below));
+    if (!below.exact || !below.base || !same_layout(forwarding, update->type, below.base->type) || !reaches(updating.place.base, update)) return REGRAFT_OK;
+    if (place_contains(forwarding->context, &updating.in_base, &below.window) != answer_yes) return REGRAFT_OK;
+    if (memory_written_between(forwarding->memory, root_of(forwarding, below.base), update->order, node->order) ||
+        memory_written_between(forwarding->memory, update, update->order, node->order)) return REGRAFT_OK;
+    graph_remark(forwarding->graph, node, true, "updates %.*s instead of %.*s: it overwrites all that the latter wrote", TEXT_ARGS(below.base->name), TEXT_ARGS(update->name));
+    *again = true;
+    return rebase(forwarding, node, (size_t)(node_argument(node, 0) - node->arguments), update, below.base);
+}
+
+/* update(B, W, update(read(B, W), V, t)): the inner one only carries t; it is written into V of B at once. */
+static regraft_status flatten(struct forwarding *forwarding, struct node **node, bool *again) {
+    struct graph *graph = forwarding->graph;
+    struct updating outer, inner;
+    struct view_chain *chain;
+    bool found;
+    *again = false;
+    if (!look_at(forwarding, *node, &outer)) return REGRAFT_OK;
+    struct node *carrier = outer.place.source;
+    if (!carrier->operation || carrier->operation->class != class_update || !look_at(forwarding, carrier, &inner)) return REGRAFT_OK;
+    bool reads_it = inner.base->root == outer.base->root && places_identical(forwarding->context, &inner.base->window, &outer.in_base) == answer_yes;
+    if (!reads_it || outer.base->by_numbers || inner.base->by_numbers || place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no) return REGRAFT_OK;
+    if (memory_written_between(forwarding->memory, outer.base->root, carrier->order, (*node)->order) ||
+        memory_written_between(forwarding->memory, root_of(forwarding, inner.place.source), carrier->order, (*node)->order) ||
+        memory_written_between(forwarding->memory, carrier, carrier->order, (*node)->order)) return REGRAFT_OK;
+    chain = arena_new(forwarding->scratch, struct view_chain);
+    struct node *previous = (*node)->previous, *flat;
+    TRY(window_take(graph, *node, outer.place.base, &outer.base->window, &inner.in_base, chain, &found));
+    if (!found || chain->count < 2) return REGRAFT_OK;
+    TRY(window_put(graph, *node, chain, inner.place.source, &flat));
+    for (struct node *made = previous ? previous->next : graph->first; made != *node; made = made->next) {
+        memory_stand_in(forwarding->memory, made, *node);
+        TRY(memory_refresh(forwarding->memory, made));
+    }
+    if (!same_layout(forwarding, flat->type, (*node)->type)) return REGRAFT_OK;
+    graph_remark(graph, *node, true, "writes %.*s into its place at once: %.*s was only read from there and written back", TEXT_ARGS(inner.place.source->name), TEXT_ARGS(carrier->name));
+    TRY(memory_replace(forwarding->memory, *node, flat));
+    graph_remove(graph, *node);
+    *node = flat;
+    *again = flat->operation->class == class_update;
+    return REGRAFT_OK;
+}
+
+/* update(B, W, read(B, W)) is B. */
+static regraft_status drop_write_back(struct forwarding *forwarding, struct node *node, bool *gone) {
+    struct updating updating;
+    *gone = false;
+    if (!look_at(forwarding, node, &updating) || !same_layout(forwarding, node->type, updating.place.base->type)) return REGRAFT_OK;
+    const struct place *source = memory_place(forwarding->memory, updating.place.source);
+    bool same = source->exact && source->root == updating.base->root && updating.place.source->type->dtype == node->type->dtype &&
+                places_identical(forwarding->context, &source->window, &updating.in_base) == answer_yes;
+    if (!same || obstacle(forwarding, node, node, updating.place.base)) return REGRAFT_OK;
+    graph_remark(forwarding->graph, node, true, "replaced by %.*s: it writes back what was read from the same place", TEXT_ARGS(updating.place.base->name));
+    TRY(memory_replace(forwarding->memory, node, updating.place.base));
+    graph_remove(forwarding->graph, node);
+    *gone = true;
+    return REGRAFT_OK;
+}
+
+static regraft_status simplify_update(struct forwarding *forwarding, struct node *node) {
+    bool again, gone;
+    look_through_copy(forwarding, node);
+    do TRY(flatten(forwarding, &node, &again));
+    while (again);
+    if (!node->operation || node->operation->class != class_update) return REGRAFT_OK;
+    TRY(drop_write_back(forwarding, node, &gone));
+    if (gone) return REGRAFT_OK;
+    do TRY(skip_overwritten(forwarding, node, &again));
+    while (again);
+    return REGRAFT_OK;
+}
+
+/* ---- the pass ---- */
+
+static void remember_results(struct forwarding *forwarding) {
+    size_t count;
+    const struct value *values = returned(forwarding, &count);
+    struct node **roots = arena_array(forwarding->scratch, struct node *, count);
+    for (size_t i = 0; i < count; i++)
+        if (value_as_node(&values[i])) roots[i] = memory_place(forwarding->memory, value_as_node(&values[i]))->root;
+    forwarding->first_roots = roots;
+}
+
+/* A reader of the node that is needed itself; NULL when dce will remove the node. */
+static const struct node *live_reader(const struct node *node, const bool *dead) {
+    for (const struct value *use = node->users; use; use = use->use.next)
+        if (!dead[use->use.user->index]) return use->use.user;
+    return NULL;
+}
+
+/* Says why an update that is still needed stays. */
+static void explain_rest(struct forwarding *forwarding) {
+    bool *dead = arena_array(forwarding->scratch, bool, forwarding->graph->node_limit);
+    for (struct node *node = forwarding->graph->last; node; node = node->previous) {
+        const struct node *reader = live_reader(node, dead);
+        dead[node->index] = !reader && node_is_removable(node);
+        if (!reader || node->kind != node_call || !node->operation || node->operation->class != class_update) continue;
+        graph_remark(forwarding->graph, node, false, "stays: %.*s needs the updated place and the rest together", TEXT_ARGS(reader->name));
+    }
+}
+
+regraft_status pass_scatter_split_replace(struct graph *graph, struct arena *scratch) {
+    struct forwarding forwarding = {.graph = graph, .context = graph->context, .scratch = scratch, .output = graph->last, .copies = map_create(scratch)};
+    TRY(memory_create(graph, scratch, &forwarding.memory));
+    remember_results(&forwarding);
+    for (struct node *node = graph->first, *next; node; node = next) {
+        next = node->next;
+        if (node->kind == node_call && node->operation && node->operation->class == class_update) TRY(simplify_update(&forwarding, node));
+        else if (is_view(node)) TRY(forward_read(&forwarding, node));
+    }
+    explain_rest(&forwarding);
+    return REGRAFT_OK;
+}
