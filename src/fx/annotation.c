@@ -19,14 +19,21 @@ static struct text next_dimension(struct cursor *cursor) {
     return (struct text){start, (size_t)(end - start)};
 }
 
+static bool is_number(struct text text) {
+    for (size_t i = 0; i < text.length; i++)
+        if (!byte_is_digit(text.data[i])) return false;
+    return true;
+}
+
 static regraft_status read_dimension(struct reader *reader, struct cursor *cursor, symint *dimension) {
     cursor_skip_space(cursor);
     struct text text = next_dimension(cursor);
     int64_t integer;
     if (!text.length) return cursor_expected(cursor, "a size such as 64 or 4*s72");
     TRY(symint_parse(reader->context->symbols, cursor->diagnostics, cursor->source, text, dimension));
-    if (symint_is_constant(*dimension, &integer) && integer < 0)
-        return cursor_fail(cursor, text, "a size or stride is negative");
+    bool constant = symint_is_constant(*dimension, &integer);
+    if (constant && integer < 0) return cursor_fail(cursor, text, "a size or stride is negative");
+    if (!constant && is_number(text)) return cursor_fail(cursor, text, "a size or stride does not fit into 64 bits");
     return REGRAFT_OK;
 }
 

@@ -331,8 +331,8 @@ static struct text without_blank_lines(struct text text) {
     return text;
 }
 
-/* The comment over a statement. In a changed graph comments meet that were apart: none is printed twice in a row, and a
- * blank line stands between one and the statement above it. */
+/* The comment over a statement. In a changed graph comments meet that were apart: none is printed twice in a row, and
+ * the one that had no blank line before it, as it followed the signature, gets one elsewhere. */
 static void print_location(struct printer *printer, const struct node *node, bool first) {
     const struct location *location = node->location, *previous = printer->location;
     struct builder *out = printer->out;
@@ -347,7 +347,8 @@ static void print_location(struct printer *printer, const struct node *node, boo
     }
     if (changed && previous && text_equal(without_blank_lines(location->text), without_blank_lines(previous->text)))
         return;
-    if (changed && !first && *location->text.data != '\n') builder_byte(out, '\n');
+    struct text signature = printer->graph->signature;
+    if (!first && signature.length && location->text.data == signature.data + signature.length) builder_byte(out, '\n');
     builder_add(out, location->text);
 }
 

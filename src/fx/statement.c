@@ -260,17 +260,15 @@ static regraft_status read_result_name(struct reader *reader, struct text change
 
 /* `x += y;  iadd = x` or `x[i] = y;  setitem = x`, behind the x. */
 static regraft_status read_assignment(struct reader *reader, struct text changed, struct statement *statement) {
+    bool indexed = cursor_accept(&reader->cursor, '[');
+    struct text target = indexed ? TEXT("[]=") : accept_operator(&reader->cursor, true);
+    if (!target.length) return cursor_expected(&reader->cursor, "'=' or ': \"TYPE\" =' behind a name");
     TRY(push_node(reader, changed));
+    if (indexed) TRY(read_index(reader, statement));
+    if (indexed && !cursor_accept(&reader->cursor, '='))
+        return cursor_expected(&reader->cursor, "'=' behind an index");
     statement->kind = node_operator;
-    if (cursor_accept(&reader->cursor, '[')) {
-        TRY(read_index(reader, statement));
-        if (!cursor_accept(&reader->cursor, '=')) return cursor_expected(&reader->cursor, "'=' behind an index");
-        statement->kind = node_operator;
-        statement->target = TEXT("[]=");
-    } else {
-        statement->target = accept_operator(&reader->cursor, true);
-        if (!statement->target.length) return cursor_expected(&reader->cursor, "'=' or ': \"TYPE\" =' behind a name");
-    }
+    statement->target = target;
     TRY(push_operand(reader));
     return read_result_name(reader, changed, statement);
 }

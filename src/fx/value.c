@@ -388,7 +388,7 @@ void reader_link_uses(struct node *user, struct value *value) {
     if (value->kind == value_node) {
         struct node *node = value->use.node;
         value->kind = value_none;
-        value_set_node(value, user, node);
+        value_set_node(user, value, node);
     } else if (value->kind == value_list || value->kind == value_tuple || value->kind == value_dictionary ||
                value->kind == value_slice) {
         for (size_t i = 0; i < value->list.count; i++) reader_link_uses(user, &value->list.items[i]);

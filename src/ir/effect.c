@@ -1,5 +1,4 @@
-/* What calls do to memory and state, from the table and the schemas alone. */
-#include "ir/memory.h"
+#include "ir/effect.h"
 
 bool node_is_functionalized_call(const struct node *node) {
     return node_is(node, operation_higher_order_auto_functionalized) || node_is(node, operation_higher_order_auto_functionalized_v2);
@@ -10,6 +9,31 @@ const struct operation *node_called_operation(const struct node *node) {
     if (!node_is_functionalized_call(node)) return node->operation;
     bool named = node->argument_count && node->arguments[0].kind == value_operator;
     return named ? node->arguments[0].operation : NULL;
+}
+
+const struct value *functionalized_keyword(const struct node *call, struct text keyword) {
+    for (size_t i = 1; i < call->argument_count; i++)
+        if (text_equal(call->arguments[i].keyword, keyword)) return &call->arguments[i];
+    return NULL;
+}
+
+size_t functionalized_lead(const struct node *call) {
+    const struct operation *called = node_called_operation(call);
+    return called && called->schema.return_count ? called->schema.return_count : 1;
+}
+
+const struct value *functionalized_item(const struct node *call, int64_t index) {
+    const struct operation *called = node_called_operation(call);
+    if (!called || index < (int64_t)functionalized_lead(call)) return NULL;
+    size_t place = (size_t)index - functionalized_lead(call);
+    if (node_is(call, operation_higher_order_auto_functionalized_v2)) {
+        const struct value *bases = functionalized_keyword(call, TEXT("_all_bases"));
+        bool list = bases && (bases->kind == value_list || bases->kind == value_tuple);
+        return list && place < bases->list.count ? &bases->list.items[place] : NULL;
+    }
+    for (size_t i = 0; i < called->schema.argument_count; i++)
+        if (called->schema.arguments[i].written && place-- == 0) return functionalized_keyword(call, called->schema.arguments[i].name);
+    return NULL;
 }
 
 static bool is_known_call(const struct node *node) {

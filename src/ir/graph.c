@@ -82,15 +82,15 @@ struct node *graph_insert_call(struct graph *graph, struct node *before, const s
 
 struct node *graph_insert_getitem(struct graph *graph, struct node *before, struct node *source, int64_t index) {
     struct node *node = graph_insert(graph, before, node_getitem, TEXT("getitem"), 2);
-    value_set_node(&node->arguments[0], node, source);
-    value_set_integer(&node->arguments[1], index);
+    value_set_node(node, &node->arguments[0], source);
+    value_set_integer(node, &node->arguments[1], index);
     if (source->type->kind == type_tuple && index >= 0 && (size_t)index < source->type->item_count)
         node->type = source->type->items[index];
     return node;
 }
 
 void graph_remove(struct graph *graph, struct node *node) {
-    for (size_t i = 0; i < node->argument_count; i++) value_set_none(&node->arguments[i]);
+    for (size_t i = 0; i < node->argument_count; i++) value_set_none(node, &node->arguments[i]);
     unlink_node(graph, node);
     *map_slot_text(graph->names, node->name) = NULL;
     graph->node_count--;
@@ -100,7 +100,7 @@ void graph_remove(struct graph *graph, struct node *node) {
 void graph_replace(struct graph *graph, struct node *node, struct node *other) {
     while (node->users) {
         struct value *use = node->users;
-        value_set_node(use, use->use.user, other);
+        value_set_node(use->use.user, use, other);
     }
     graph->changed = true;
 }
@@ -136,27 +136,28 @@ static bool has_items(const struct value *value) {
     return value->kind == value_list || value->kind == value_tuple || value->kind == value_dictionary || value->kind == value_slice;
 }
 
-void value_set_none(struct value *value) {
+void value_set_none(struct node *user, struct value *value) {
     if (value->kind == value_node) forget_use(value);
     if (has_items(value))
-        for (size_t i = 0; i < value->list.count; i++) value_set_none(&value->list.items[i]);
+        for (size_t i = 0; i < value->list.count; i++) value_set_none(user, &value->list.items[i]);
     *value = (struct value){.kind = value_none, .keyword = value->keyword};
+    user->settled = false;
 }
 
-void value_set_integer(struct value *value, int64_t integer) {
-    value_set_none(value);
+void value_set_integer(struct node *user, struct value *value, int64_t integer) {
+    value_set_none(user, value);
     value->kind = value_integer;
     value->integer = integer;
 }
 
-void value_set_boolean(struct value *value, bool boolean) {
-    value_set_none(value);
+void value_set_boolean(struct node *user, struct value *value, bool boolean) {
+    value_set_none(user, value);
     value->kind = value_bool;
     value->boolean = boolean;
 }
 
-void value_set_node(struct value *value, struct node *user, struct node *node) {
-    value_set_none(value);
+void value_set_node(struct node *user, struct value *value, struct node *node) {
+    value_set_none(user, value);
     value->kind = value_node;
     value->use.node = node;
     value->use.user = user;
@@ -166,33 +167,33 @@ void value_set_node(struct value *value, struct node *user, struct node *node) {
     node->users = value;
 }
 
-void value_set_symint(struct value *value, symint expression) {
+void value_set_symint(struct node *user, struct value *value, symint expression) {
     int64_t integer;
     if (symint_is_constant(expression, &integer)) {
-        value_set_integer(value, integer);
+        value_set_integer(user, value, integer);
         return;
     }
-    value_set_none(value);
+    value_set_none(user, value);
     value->kind = value_symint;
     value->expression = expression;
 }
 
-struct value *value_set_list(struct graph *graph, struct value *value, enum value_kind kind, size_t count) {
-    value_set_none(value);
+struct value *value_set_list(struct node *user, struct value *value, enum value_kind kind, size_t count) {
+    value_set_none(user, value);
     value->kind = kind;
-    value->list.items = arena_array(graph->arena, struct value, count);
+    value->list.items = arena_array(user->graph->arena, struct value, count);
     value->list.count = count;
     return value->list.items;
 }
 
-void value_copy(struct value *value, struct node *user, const struct value *from) {
+void value_copy(struct node *user, struct value *value, const struct value *from) {
     if (from->kind == value_node) {
-        value_set_node(value, user, from->use.node);
+        value_set_node(user, value, from->use.node);
     } else if (has_items(from)) {
-        struct value *items = value_set_list(user->graph, value, from->kind, from->list.count);
-        for (size_t i = 0; i < from->list.count; i++) value_copy(&items[i], user, &from->list.items[i]);
+        struct value *items = value_set_list(user, value, from->kind, from->list.count);
+        for (size_t i = 0; i < from->list.count; i++) value_copy(user, &items[i], &from->list.items[i]);
     } else {
-        value_set_none(value);
+        value_set_none(user, value);
         *value = *from;
     }
     value->keyword = from->keyword;
@@ -207,7 +208,7 @@ struct node *graph_duplicate(struct graph *graph, struct node *before, const str
     copy->type = node->type;
     copy->annotation = node->annotation;
     copy->location = node->location;
-    for (size_t i = 0; i < node->argument_count; i++) value_copy(&copy->arguments[i], copy, &node->arguments[i]);
+    for (size_t i = 0; i < node->argument_count; i++) value_copy(copy, &copy->arguments[i], &node->arguments[i]);
     return copy;
 }
 

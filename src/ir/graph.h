@@ -9,6 +9,7 @@
 
 struct node;
 struct graph;
+struct window;
 
 enum value_kind {
     value_none,
@@ -87,6 +88,9 @@ struct node {
     struct text trailing;              /* anything else on the line, as written (a comment), with what precedes it */
     const struct location *location;   /* shared by the statements under one comment; NULL before the first */
     struct position position;          /* of the name; source NULL for nodes that passes made */
+    bool settled;                      /* its type was checked since its arguments were last set */
+    struct window *windows;            /* of a settled view call: its results' windows (ir/view.h) */
+    size_t window_count;
     struct value *users;               /* the first of them */
     struct node *previous, *next;
 };
@@ -152,17 +156,16 @@ void graph_remark(struct graph *graph, const struct node *node, bool applied, co
 
 /* ---- values ---- */
 
-/* All keep the keyword of `value`; none may be called on a value that stands in a list of users without clearing it first:
- * each clears what was there (and, for lists, what is inside). */
-void value_set_none(struct value *value);
-void value_set_integer(struct value *value, int64_t integer);
-void value_set_boolean(struct value *value, bool boolean);
-void value_set_node(struct value *value, struct node *user, struct node *node);
-void value_set_symint(struct value *value, symint expression); /* a constant becomes an integer */
+/* All set an argument (or an item of a list argument) of the call `user`, clear what was there before and keep its keyword. */
+void value_set_none(struct node *user, struct value *value);
+void value_set_integer(struct node *user, struct value *value, int64_t integer);
+void value_set_boolean(struct node *user, struct value *value, bool boolean);
+void value_set_node(struct node *user, struct value *value, struct node *node);
+void value_set_symint(struct node *user, struct value *value, symint expression); /* a constant becomes an integer */
 /* A list (or tuple ...) of `count` None items. */
-struct value *value_set_list(struct graph *graph, struct value *value, enum value_kind kind, size_t count);
+struct value *value_set_list(struct node *user, struct value *value, enum value_kind kind, size_t count);
 /* A deep copy into an empty value of `user`. */
-void value_copy(struct value *value, struct node *user, const struct value *from);
+void value_copy(struct node *user, struct value *value, const struct value *from);
 /* A copy of a call, getitem, ... with the same arguments, before `before`, named after it. */
 struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node);
 

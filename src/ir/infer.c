@@ -1,6 +1,7 @@
 /* Checking and inferring the types of calls; the functions for calls that write arguments and for views. */
 #include "ir/infer.h"
 
+#include "ir/effect.h"
 #include "ir/view.h"
 
 /* ---- what inference functions look at ---- */
@@ -8,12 +9,8 @@
 const struct value *inference_value(const struct inference *inference, size_t index) {
     const struct node *node = inference->node;
     if (inference->operation == node->operation) return node_argument(node, index);
-    /* inside auto_functionalized: everything stands by name */
     if (index >= inference->operation->schema.argument_count) return NULL;
-    struct text name = inference->operation->schema.arguments[index].name;
-    for (size_t i = 1; i < node->argument_count; i++)
-        if (text_equal(node->arguments[i].keyword, name)) return &node->arguments[i];
-    return NULL;
+    return functionalized_keyword(node, inference->operation->schema.arguments[index].name);
 }
 
 const struct value *inference_named(const struct inference *inference, const char *name) {
@@ -218,7 +215,10 @@ regraft_status infer_node(struct node *node) {
     TRY(infer_type(node, &inferred));
     const char *reason = inferred ? contradiction(context, node, node->type, inferred) : NULL;
     if (reason) return reject_annotation(node, inferred, reason);
-    node->type = merged(node->graph->arena, node->type, inferred);
+    const struct type *type = merged(node->graph->arena, node->type, inferred);
+    for (struct value *use = type == node->type ? NULL : node->users; use; use = use->use.next) use->use.user->settled = false;
+    node->type = type;
+    node->settled = true;
     return REGRAFT_OK;
 }
 
@@ -250,8 +250,11 @@ regraft_status infer_view(struct inference *inference) {
     struct window *windows;
     size_t count;
     if (!input) return REGRAFT_OK;
+    inference->node->window_count = 0;
     TRY(view_windows(inference, &input->layout, &windows, &count));
     if (!count) return REGRAFT_OK;
+    inference->node->windows = windows;
+    inference->node->window_count = count;
     const struct type **items = arena_array(arena, const struct type *, count);
     for (size_t i = 0; i < count; i++) {
         if (windows[i].kind == window_unknown) windows[i].layout.strides = NULL;
@@ -295,52 +298,40 @@ static const struct type *type_of_value(struct arena *arena, const struct value 
     return type_make_tuple(arena, items, value->list.count);
 }
 
-/* (returns or None, then one item for each of `mutated`) */
-static void set_call_result(struct inference *inference, const struct operation *called, const struct type **mutated, size_t count) {
+/* (returns or None, then one item for each written argument, or each base) */
+static void set_call_result(struct inference *inference, size_t written) {
     struct arena *arena = inference->context->arena;
-    size_t returns = called->schema.return_count, lead = returns ? returns : 1;
-    const struct type **items = arena_array(arena, const struct type *, lead + count);
-    for (size_t i = 0; i < lead; i++) items[i] = returns ? &type_of_unknown : &type_of_none;
-    for (size_t i = 0; i < count; i++) items[lead + i] = mutated[i];
-    inference->result = type_make_tuple(arena, items, lead + count);
-}
-
-static const struct operation *called_operation(struct inference *inference) {
-    const struct value *first = inference->node->argument_count ? &inference->node->arguments[0] : NULL;
-    return first && first->kind == value_operator ? first->operation : NULL;
+    const struct node *call = inference->node;
+    size_t lead = functionalized_lead(call);
+    const struct type **items = arena_array(arena, const struct type *, lead + written);
+    for (size_t i = 0; i < lead; i++) items[i] = node_called_operation(call)->schema.return_count ? &type_of_unknown : &type_of_none;
+    for (size_t i = 0; i < written; i++) items[lead + i] = type_of_value(arena, functionalized_item(call, (int64_t)(lead + i)));
+    inference->result = type_make_tuple(arena, items, lead + written);
 }
 
 regraft_status infer_auto_functionalized(struct inference *inference) {
-    const struct operation *called = called_operation(inference);
+    const struct operation *called = node_called_operation(inference->node);
     if (!called) return REGRAFT_OK;
     inference->operation = called;
     const struct schema *schema = &called->schema;
-    const struct type **mutated = arena_array(inference->context->arena, const struct type *, schema->argument_count);
-    size_t count = 0;
+    size_t written = 0;
     for (size_t i = 1; i < inference->node->argument_count; i++)
         if (schema_find_argument(schema, inference->node->arguments[i].keyword) == SIZE_MAX)
             return inference_fail(inference, "no argument is called '%.*s'; the schema is %.*s",
                                   TEXT_ARGS(inference->node->arguments[i].keyword), TEXT_ARGS(schema->text));
     for (size_t i = 0; i < schema->argument_count; i++) {
-        const struct value *value = inference_value(inference, i);
-        if (!value && !schema->arguments[i].has_default && !schema->arguments[i].optional)
-            return inference_fail(inference, "the argument '%.*s' is missing; the schema is %.*s",
-                                  TEXT_ARGS(schema->arguments[i].name), TEXT_ARGS(schema->text));
-        if (schema->arguments[i].written) mutated[count++] = type_of_value(inference->context->arena, value);
+        const struct schema_argument *argument = &schema->arguments[i];
+        if (!inference_value(inference, i) && !argument->has_default && !argument->optional)
+            return inference_fail(inference, "the argument '%.*s' is missing; the schema is %.*s", TEXT_ARGS(argument->name), TEXT_ARGS(schema->text));
+        written += argument->written;
     }
-    set_call_result(inference, called, mutated, count);
+    set_call_result(inference, written);
     return REGRAFT_OK;
 }
 
 regraft_status infer_auto_functionalized_v2(struct inference *inference) {
-    const struct operation *called = called_operation(inference);
-    const struct value *bases = NULL;
-    for (size_t i = 1; i < inference->node->argument_count; i++)
-        if (text_is(inference->node->arguments[i].keyword, "_all_bases")) bases = &inference->node->arguments[i];
-    if (!called || !bases || (bases->kind != value_list && bases->kind != value_tuple)) return REGRAFT_OK;
-    const struct type *tuple = type_of_value(inference->context->arena, bases);
-    const struct type **mutated = arena_array(inference->context->arena, const struct type *, tuple->item_count);
-    memcpy(mutated, tuple->items, tuple->item_count * sizeof *mutated);
-    set_call_result(inference, called, mutated, tuple->item_count);
+    const struct value *bases = functionalized_keyword(inference->node, TEXT("_all_bases"));
+    if (!node_called_operation(inference->node) || !bases || (bases->kind != value_list && bases->kind != value_tuple)) return REGRAFT_OK;
+    set_call_result(inference, bases->list.count);
     return REGRAFT_OK;
 }

@@ -67,8 +67,7 @@ const symint *dense_strides(struct context *context, const symint *sizes, size_t
     symint *strides = arena_array(context->arena, symint, rank), stride = symint_constant(context->symbols, 1);
     for (size_t i = 0; i < rank; i++) {
         strides[order[i]] = stride;
-        symint one = symint_constant(context->symbols, 1);
-        stride = symint_multiply(context->symbols, stride, symint_max(context->symbols, sizes[order[i]], one));
+        if (i + 1 < rank && !symint_is(sizes[order[i]], 0)) stride = symint_multiply(context->symbols, stride, sizes[order[i]]);
     }
     return strides;
 }

@@ -69,53 +69,51 @@ const struct place *memory_place(struct memory *memory, const struct node *node)
     return node->index < memory->limit ? &memory->places[node->index] : &nowhere;
 }
 
-/* Whether a call shows that the value starts its storage: a view of it (views only narrow) has the absolute offset 0. */
+/* Whether `user` takes a view of the value with the absolute offset 0: then (views only narrow) the value starts its storage. */
 static bool shows_offset_zero(const struct node *user, const struct node *root) {
-    if (node_is(user, operation_aten_as_strided_default)) {
-        int64_t offset;
+    static const char suffix[] = "_storage_offset";
+    int64_t offset, base;
+    if (node_is(user, operation_aten_as_strided_default))
         return value_as_node(node_argument(user, 0)) == root && value_as_integer(node_argument(user, 3), &offset) && offset == 0;
-    }
     if (!node_is(user, operation_higher_order_auto_functionalized_v2)) return false;
-    const struct value *bases = &user->arguments[user->argument_count - 1];
-    for (size_t i = 1; i < user->argument_count; i++) {
-        const struct value *value = &user->arguments[i];
-        int64_t base = -1, offset = -1;
-        size_t suffix = sizeof "_storage_offset" - 1;
-        if (text_is(value->keyword, "_all_bases")) bases = value;
-        if (value->keyword.length <= suffix || !text_is(text_skip(value->keyword, value->keyword.length - suffix), "_storage_offset")) continue;
-        if (!value_as_integer(value, &offset) || offset != 0) continue;
-        struct text prefix = {value->keyword.data, value->keyword.length - suffix};
-        for (size_t k = 1; k < user->argument_count; k++) {
-            struct text keyword = user->arguments[k].keyword;
-            bool same = keyword.length > prefix.length && memcmp(keyword.data, prefix.data, prefix.length) == 0;
-            if (same && text_is(text_skip(keyword, prefix.length), "_base_index")) value_as_integer(&user->arguments[k], &base);
-        }
-        for (size_t k = i; k < user->argument_count; k++)
-            if (text_is(user->arguments[k].keyword, "_all_bases")) bases = &user->arguments[k];
-        bool list = bases->kind == value_list && base >= 0 && (size_t)base < bases->list.count;
-        if (list && value_as_node(&bases->list.items[base]) == root) return true;
+    for (size_t i = 1; i < user->argument_count; i++) { /* _x_storage_offset = 0 and _x_base_index = the root's */
+        struct text keyword = user->arguments[i].keyword;
+        size_t length = keyword.length - (sizeof suffix - 1);
+        if (keyword.length < sizeof suffix || !text_is(text_skip(keyword, length), suffix)) continue;
+        char name[128];
+        if (length + sizeof "_base_index" > sizeof name || !value_as_integer(&user->arguments[i], &offset) || offset != 0) continue;
+        memcpy(name, keyword.data, length);
+        memcpy(name + length, "_base_index", sizeof "_base_index");
+        if (!value_as_integer(functionalized_keyword(user, text_of(name)), &base)) continue;
+        if (value_as_node(functionalized_item(user, base + (int64_t)functionalized_lead(user))) == root) return true;
     }
     return false;
 }
 
-static bool starts_storage(const struct node *root) {
-    bool allocated = root->kind == node_call && root->operation && (root->operation->class == class_compute || root->operation->class == class_allocate);
-    if (allocated) return true;
-    for (const struct value *use = root->users; use; use = use->use.next)
-        if (shows_offset_zero(use->use.user, root)) return true;
-    return false;
+/* The value whose storage offset the root's storage has again: auto_functionalized clones with clone_preserve_strides,
+ * which keeps the offset; of an update (slice_scatter, ...) only the offset 0 is certain to stay. */
+static struct node *offset_source(const struct node *root) {
+    if (root->kind == node_getitem) {
+        const struct node *call = value_as_node(&root->arguments[0]);
+        bool functionalized = call && node_is_functionalized_call(call);
+        return functionalized ? value_as_node(functionalized_item(call, root->arguments[1].integer)) : NULL;
+    }
+    bool update = root->kind == node_call && root->operation && root->operation->class == class_update;
+    return update ? value_as_node(node_argument(root, 0)) : NULL;
 }
 
-/* Where the storage of a root begins to be used: 0 for what the graph allocates, for an input as a log or its own views
- * tell it; else a symbol of its own. The clones that auto_functionalized makes keep the offset of what they clone, and an
- * update has the storage of its base again: only offset 0 is certain to stay. */
+/* Where the storage of a root begins to be used: 0 for what the graph allocates; for an input as a log, or its own views,
+ * tell it; else a symbol of its own. */
 static symint storage_offset(struct memory *memory, const struct node *root) {
     struct context *context = memory->graph->context;
-    if (starts_storage(root)) return symint_constant(context->symbols, 0);
+    symint zero = symint_constant(context->symbols, 0);
+    if (root->kind == node_call && root->operation && (root->operation->class == class_compute || root->operation->class == class_allocate)) return zero;
     if (root->kind == node_placeholder && memory->input_offsets && memory->input_offsets[root->index]) return memory->input_offsets[root->index];
-    struct node *base = root->kind == node_call && root->operation && root->operation->class == class_update ? value_as_node(node_argument(root, 0)) : NULL;
-    const struct place *place = base ? memory_place(memory, base) : NULL;
-    if (place && place->exact && symint_is(place->window.offset, 0)) return place->window.offset;
+    for (const struct value *use = root->users; use; use = use->use.next)
+        if (shows_offset_zero(use->use.user, root)) return zero;
+    const struct node *source = offset_source(root);
+    const struct place *place = source ? memory_place(memory, source) : NULL;
+    if (place && place->exact && (root->kind == node_getitem || symint_is(place->window.offset, 0))) return place->window.offset;
     struct builder name;
     builder_init(&name, context->arena);
     builder_string(&name, "storage_offset_");
@@ -151,14 +149,12 @@ static struct place window_onto(struct memory *memory, struct node *node, const 
 
 /* Of a view call, and of a getitem of one (`item`). */
 static regraft_status view_place(struct memory *memory, struct node *node, struct node *call, int64_t item, struct place *result) {
-    struct inference inference = {memory->graph->context, call, call->operation, NULL};
     struct node *argument = value_as_node(node_argument(call, 0));
-    const struct type *input = inference_tensor(&inference, 0);
     struct window *windows;
-    size_t count = 0;
+    size_t count;
     *result = argument ? somewhere(memory_place(memory, argument)) : root_place(memory, node);
-    if (!argument || !input) return REGRAFT_OK;
-    TRY(view_windows(&inference, &input->layout, &windows, &count));
+    if (!argument) return REGRAFT_OK;
+    TRY(node_windows(call, &windows, &count));
     if (item < 0) item += (int64_t)count;
     if (item < 0 || (size_t)item >= count) return REGRAFT_OK;
     *result = window_onto(memory, node, memory_place(memory, argument), &windows[item]);

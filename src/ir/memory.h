@@ -6,7 +6,7 @@
 #ifndef REGRAFT_IR_MEMORY_H
 #define REGRAFT_IR_MEMORY_H
 
-#include "ir/graph.h"
+#include "ir/effect.h"
 #include "ir/place.h"
 
 struct place {
@@ -44,20 +44,5 @@ bool memory_may_share(struct memory *memory, const struct node *a, const struct 
 uint32_t memory_last_read(struct memory *memory, const struct node *node);
 /* Whether the value, or a view of it, is returned by the graph. */
 bool memory_escapes(struct memory *memory, const struct node *node);
-
-/* ---- what calls do ---- */
-
-/* The operation that a call runs: its own, or the one that auto_functionalized wraps; NULL when it is in no table. */
-const struct operation *node_called_operation(const struct node *node);
-bool node_is_functionalized_call(const struct node *node);
-/* The tensors that the node writes in place, in this form of the graph: a raw call's written arguments; all arguments of
- * an unknown operation. A functionalised call writes nothing. */
-void node_each_write(struct node *node, void (*visit)(void *user, struct node *written), void *user);
-/* May the node go when nobody uses its result? */
-bool node_is_removable(const struct node *node);
-/* Do two nodes with the same target and arguments have the same value (as long as nothing is written in between)? */
-bool node_is_pure(const struct node *node);
-/* Does the node change or depend on anything but its arguments (state, unknown operations)? */
-bool node_has_effect(const struct node *node);
 
 #endif

@@ -68,8 +68,8 @@ static int64_t next_cut(struct context *context, const struct layout *inner, sym
 
 /* Cuts one dimension of `outer` at the strides of `inner`: size 96, stride 1 at stride 24 into (4, 24) and (24, 1). */
 static bool refine_dimension(struct context *context, symint size, symint stride, const struct layout *inner, symint *sizes, symint *strides, size_t *rank) {
-    int64_t limit = INT64_MAX;
-    symint_is_constant(size, &limit);
+    int64_t limit;
+    if (!symint_is_constant(size, &limit)) limit = INT64_MAX;
     while (true) {
         int64_t cut = symint_is(stride, 0) ? 1 : next_cut(context, inner, stride, limit);
         symint left = cut == 1 ? size : symint_divide_exact(context->symbols, size, constant(context, cut));

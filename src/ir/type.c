@@ -93,11 +93,10 @@ const struct type *type_make_tuple(struct arena *arena, const struct type *const
 }
 
 const symint *layout_contiguous_strides(struct arena *arena, struct symbols *symbols, const symint *sizes, size_t rank) {
-    symint *strides = arena_array(arena, symint, rank);
-    symint one = symint_constant(symbols, 1), stride = one;
+    symint *strides = arena_array(arena, symint, rank), stride = symint_constant(symbols, 1);
     for (size_t i = rank; i-- > 0;) {
         strides[i] = stride;
-        stride = symint_multiply(symbols, stride, symint_max(symbols, sizes[i], one));
+        if (i && !symint_is(sizes[i], 0)) stride = symint_multiply(symbols, stride, sizes[i]);
     }
     return strides;
 }

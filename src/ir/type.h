@@ -65,7 +65,8 @@ const struct type *type_make_integer(struct arena *arena, symint value);
 /* The array of items is copied. */
 const struct type *type_make_tuple(struct arena *arena, const struct type *const *items, size_t count);
 
-/* Row-major strides for sizes; a dimension of size 0 or 1 counts as PyTorch counts it (max(size, 1)). */
+/* Row-major strides for sizes; a dimension of size 0 counts as 1, as in PyTorch. (Where a symbolic size turns out to be 0
+ * the tensor is empty, and its strides address nothing.) */
 const symint *layout_contiguous_strides(struct arena *arena, struct symbols *symbols, const symint *sizes, size_t rank);
 /* The number of elements. */
 symint layout_count(struct symbols *symbols, const struct layout *layout);

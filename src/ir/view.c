@@ -563,6 +563,16 @@ regraft_status view_windows(const struct inference *inference, const struct layo
     return REGRAFT_OK;
 }
 
+regraft_status node_windows(const struct node *call, struct window **windows, size_t *count) {
+    struct inference inference = {call->graph->context, (struct node *)call, call->operation, NULL};
+    const struct type *input = inference_tensor(&inference, 0);
+    *windows = call->windows;
+    *count = call->window_count;
+    if (call->settled) return REGRAFT_OK;
+    *count = 0;
+    return input ? view_windows(&inference, &input->layout, windows, count) : REGRAFT_OK;
+}
+
 regraft_status update_window(const struct inference *inference, const struct layout *input, struct window *window) {
     struct window *windows;
     size_t count;

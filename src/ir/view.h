@@ -23,6 +23,9 @@ struct window {
  * not even their number can be told. */
 regraft_status view_windows(const struct inference *inference, const struct layout *input, struct window **windows, size_t *count);
 
+/* The same of a call as it stands: what its inference found, while that is still true. */
+regraft_status node_windows(const struct node *call, struct window **windows, size_t *count);
+
 /* The window that an update (slice_scatter, select_scatter, ...) replaces in an argument of `input` layout. window_unknown
  * for index_put and its kin, which write somewhere inside. */
 regraft_status update_window(const struct inference *inference, const struct layout *input, struct window *window);

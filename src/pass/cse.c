@@ -6,45 +6,59 @@
 #include "ir/memory.h"
 #include "pass/pass.h"
 
+static void add_bytes(struct builder *key, const void *bytes, size_t size) { builder_add(key, (struct text){bytes, size}); }
+
+/* Lengths stand before texts and lists, so no two different lists of arguments give the same key. */
+static void add_text(struct builder *key, struct text text) {
+    add_bytes(key, &text.length, sizeof text.length);
+    builder_add(key, text);
+}
+
 static void add_value(struct builder *key, const struct value *value) {
     builder_byte(key, (char)value->kind);
-    builder_add(key, value->keyword);
-    builder_byte(key, 0);
+    add_text(key, value->keyword);
     switch (value->kind) {
     case value_none: break;
     case value_bool: builder_byte(key, value->boolean); break;
-    case value_integer: builder_add(key, (struct text){(const char *)&value->integer, sizeof value->integer}); break;
-    case value_float: builder_add(key, (struct text){(const char *)&value->real, sizeof value->real}); break;
-    case value_string: builder_add(key, value->string); break;
-    case value_node: builder_add(key, (struct text){(const char *)&value->use.node->index, sizeof value->use.node->index}); break;
-    case value_symint: builder_add(key, (struct text){(const char *)&value->expression, sizeof value->expression}); break;
-    case value_dtype: builder_byte(key, (char)value->dtype); break;
+    case value_integer: add_bytes(key, &value->integer, sizeof value->integer); break;
+    case value_float: add_bytes(key, &value->real, sizeof value->real); break;
+    case value_string: add_text(key, value->string); break;
+    case value_node: add_bytes(key, &value->use.node->index, sizeof value->use.node->index); break;
+    case value_symint: add_bytes(key, &value->expression, sizeof value->expression); break;
+    case value_dtype: add_bytes(key, &value->dtype, sizeof value->dtype); break;
     case value_device:
-        builder_add(key, value->device.type);
-        builder_format(key, ":%d", value->device.index);
+        add_text(key, value->device.type);
+        add_bytes(key, &value->device.index, sizeof value->device.index);
         break;
     case value_operator:
-    case value_name: builder_add(key, value->written); break;
+    case value_name: add_text(key, value->written); break;
     case value_list:
     case value_tuple:
     case value_dictionary:
     case value_slice:
-        builder_format(key, "%zu", value->list.count);
+        add_bytes(key, &value->list.count, sizeof value->list.count);
         for (size_t i = 0; i < value->list.count; i++) add_value(key, &value->list.items[i]);
         break;
     }
-    builder_byte(key, 0);
 }
 
-/* Equal keys: the same call of the same arguments, with the same type. */
+/* Equal keys: the same call of the same arguments. Pointers in it are compared, never ordered. */
 static struct text key_of(struct builder *key, const struct node *node) {
     key->length = 0;
     builder_byte(key, (char)node->kind);
-    builder_add(key, node->target);
-    builder_byte(key, 0);
+    if (node->operation) add_bytes(key, &node->operation, sizeof node->operation);
+    else add_text(key, node->target);
     for (size_t i = 0; i < node->argument_count; i++) add_value(key, &node->arguments[i]);
-    type_print(key, node->type);
     return builder_text(key);
+}
+
+/* Annotations may tell more than the arguments: then they must tell the same. */
+static bool same_type(struct symbols *symbols, const struct type *a, const struct type *b) {
+    if (a == b) return true;
+    if (a->kind != b->kind) return false;
+    if (a->kind == type_tuple || a->kind == type_none) return true; /* their items are compared as items */
+    if (a->kind == type_integer) return symint_equal(symbols, a->integer, b->integer) == answer_yes;
+    return a->kind == type_tensor && a->dtype == b->dtype && device_equal(a->device, b->device) && layout_same(symbols, &a->layout, &b->layout) == answer_yes;
 }
 
 struct reading {
@@ -67,6 +81,7 @@ static bool is_fresh(struct memory *memory, const struct node *node) {
 static bool may_merge(struct memory *memory, struct node *first, struct node *second) {
     struct reading reading = {memory, first->order, second->order, false};
     bool view = first->operation && first->operation->class == class_view;
+    if (!same_type(first->graph->context->symbols, first->type, second->type)) return false;
     if (!view) node_each_use(second, check_read, &reading);
     if (reading.written) return false;
     if (!is_fresh(memory, first)) return true;

@@ -99,7 +99,7 @@ static regraft_status copy_on(struct forwarding *forwarding, struct node *view, 
         void **slot = map_slot(forwarding->copies, key, sizeof key);
         if (!*slot) {
             struct node *copy = graph_duplicate(forwarding->graph, before, path[count]);
-            value_set_node(&copy->arguments[0], copy, *result);
+            value_set_node(copy, &copy->arguments[0], *result);
             copy->location = before->location;
             memory_stand_in(forwarding->memory, copy, before);
             TRY(memory_refresh(forwarding->memory, copy));
@@ -126,7 +126,7 @@ static bool reaches(const struct node *node, const struct node *root) {
 static regraft_status rebase(struct forwarding *forwarding, struct node *node, size_t argument, const struct node *root, struct node *other) {
     struct node *below;
     TRY(copy_on(forwarding, value_as_node(&node->arguments[argument]), root, other, node, &below));
-    value_set_node(&node->arguments[argument], node, below);
+    value_set_node(node, &node->arguments[argument], below);
     return memory_refresh(forwarding->memory, node);
 }
 
@@ -248,7 +248,7 @@ static void look_through_copy(struct forwarding *forwarding, struct node *node) 
     if (!same || memory_written_between(forwarding->memory, root_of(forwarding, source), copy->order, node->order)) return;
     if (memory_written_between(forwarding->memory, root_of(forwarding, copy), copy->order, node->order)) return;
     for (size_t i = 0; i < node->argument_count; i++)
-        if (value_as_node(&node->arguments[i]) == copy && &node->arguments[i] == node_argument(node, 1)) value_set_node(&node->arguments[i], node, source);
+        if (value_as_node(&node->arguments[i]) == copy && &node->arguments[i] == node_argument(node, 1)) value_set_node(node, &node->arguments[i], source);
     graph_remark(forwarding->graph, node, true, "writes %.*s itself: %.*s only copies it", TEXT_ARGS(source->name), TEXT_ARGS(copy->name));
 }
 

@@ -94,7 +94,7 @@ static void merge_split(struct coalescing *coalescing, struct node *first, struc
             graph_replace(graph, item, same);
             graph_remove(graph, item);
         } else {
-            value_set_node(&item->arguments[0], item, first);
+            value_set_node(item, &item->arguments[0], first);
         }
     }
     graph_remark(graph, second, true, "merged with %.*s: the same pieces of the same dimension of %.*s", TEXT_ARGS(first->name), TEXT_ARGS(value_as_node(&first->arguments[0])->name));
@@ -215,10 +215,10 @@ static regraft_status make_split(struct coalescing *coalescing, struct group *gr
     struct node *first = slices->items[0].slice, *split;
     const struct operation *operation = operations_by_id(graph->context->operations, operation_aten_split_with_sizes_default);
     split = graph_insert_call(graph, first, operation, 3);
-    value_set_node(&split->arguments[0], split, value_as_node(node_argument(first, 0)));
-    struct value *list = value_set_list(graph, &split->arguments[1], value_list, count);
-    for (size_t i = 0; i < count; i++) value_set_symint(&list[i], sizes[i]);
-    value_set_integer(&split->arguments[2], group->dimension);
+    value_set_node(split, &split->arguments[0], value_as_node(node_argument(first, 0)));
+    struct value *list = value_set_list(split, &split->arguments[1], value_list, count);
+    for (size_t i = 0; i < count; i++) value_set_symint(split, &list[i], sizes[i]);
+    value_set_integer(split, &split->arguments[2], group->dimension);
     split->location = first->location;
     split->order = first->order;
     TRY(infer_node(split));

@@ -33,16 +33,10 @@ struct unification {
     const char *refused;       /* why the call stays */
 };
 
-static const struct value *keyword_argument(const struct node *call, struct text keyword) {
-    for (size_t i = 1; i < call->argument_count; i++)
-        if (text_equal(call->arguments[i].keyword, keyword)) return &call->arguments[i];
-    return NULL;
-}
-
 /* `_query_slice_dim` of the argument query. */
 static const struct value *view_key(const struct unification *unification, struct text name, const char *suffix) {
     struct arena *arena = unification->graph->arena;
-    return keyword_argument(unification->call, text_of(text_format(arena, "_%.*s_%s", TEXT_ARGS(name), suffix)));
+    return functionalized_keyword(unification->call, text_of(text_format(arena, "_%.*s_%s", TEXT_ARGS(name), suffix)));
 }
 
 /* ---- reading the view keys ---- */
@@ -76,10 +70,10 @@ static regraft_status insert_strided(struct unification *unification, struct nod
     if (place->exact) TRY(window_take(graph, unification->call, base, &place->window, &window, &written->chain, &found));
     if (found) return REGRAFT_OK;
     struct node *node = graph_insert_call(graph, unification->call, operations_by_id(graph->context->operations, operation_aten_as_strided_default), 4);
-    value_set_node(&node->arguments[0], node, base);
-    value_copy(&node->arguments[1], node, view_key(unification, name, "size"));
-    value_copy(&node->arguments[2], node, view_key(unification, name, "stride"));
-    value_set_symint(&node->arguments[3], offset);
+    value_set_node(node, &node->arguments[0], base);
+    value_copy(node, &node->arguments[1], view_key(unification, name, "size"));
+    value_copy(node, &node->arguments[2], view_key(unification, name, "stride"));
+    value_set_symint(node, &node->arguments[3], offset);
     for (size_t i = 1; i < 4; i++) node->arguments[i].keyword = TEXT("");
     node->location = unification->call->location;
     written->chain = (struct view_chain){{base, node}, 2};
@@ -167,20 +161,20 @@ static regraft_status insert_call(struct unification *unification, struct node *
     const struct schema *schema = unification->schema;
     size_t count = 1;
     for (size_t i = 0; i < schema->argument_count; i++)
-        count += find_written(unification, schema->arguments[i].name) || keyword_argument(unification->call, schema->arguments[i].name);
+        count += find_written(unification, schema->arguments[i].name) || functionalized_keyword(unification->call, schema->arguments[i].name);
     struct node *call = graph_insert_call(graph, unification->call, operations_by_id(graph->context->operations, operation_higher_order_auto_functionalized), count);
     call->location = unification->call->location;
-    value_copy(&call->arguments[0], call, &unification->call->arguments[0]);
+    value_copy(call, &call->arguments[0], &unification->call->arguments[0]);
     size_t next = 1;
     for (size_t i = 0; i < schema->argument_count; i++) {
         struct text name = schema->arguments[i].name;
         struct written *written = find_written(unification, name);
-        const struct value *given = keyword_argument(unification->call, name);
+        const struct value *given = functionalized_keyword(unification->call, name);
         if (!written && !given) continue;
         struct value *value = &call->arguments[next++];
         value->keyword = name;
-        if (given) value_copy(value, call, given);
-        else if (written->base >= 0) value_set_node(value, call, written->view);
+        if (given) value_copy(call, value, given);
+        else if (written->base >= 0) value_set_node(call, value, written->view);
     }
     *result = call;
     return infer_node(call);
@@ -201,12 +195,12 @@ static regraft_status insert_updates(struct unification *unification, struct nod
         for (size_t k = 1; k + 1 < chain.count; k++) {
             if (version == written->chain.nodes[0]) continue;
             chain.nodes[k] = graph_duplicate(graph, unification->call, chain.nodes[k]);
-            value_set_node(&chain.nodes[k]->arguments[0], chain.nodes[k], chain.nodes[k - 1]);
+            value_set_node(chain.nodes[k], &chain.nodes[k]->arguments[0], chain.nodes[k - 1]);
         }
         struct node *last = NULL;
         if (chain.count > 1 && version != written->chain.nodes[0]) {
             last = chain.nodes[chain.count - 1] = graph_duplicate(graph, unification->call, chain_result(&chain));
-            value_set_node(&last->arguments[0], last, chain.nodes[chain.count - 2]);
+            value_set_node(last, &last->arguments[0], chain.nodes[chain.count - 2]);
         }
         TRY(window_put(graph, unification->call, &chain, part, &version));
         if (last) graph_remove(graph, last); /* only its arguments were needed */
@@ -228,7 +222,7 @@ static regraft_status replace_items(struct unification *unification, struct node
             TRY(memory_replace(unification->memory, item, versions[index - (int64_t)lead]));
             graph_remove(graph, item);
         } else {
-            value_set_node(&item->arguments[0], item, call);
+            value_set_node(item, &item->arguments[0], call);
         }
     }
     return REGRAFT_OK;
@@ -236,7 +230,7 @@ static regraft_status replace_items(struct unification *unification, struct node
 
 static regraft_status unify(struct unification *unification) {
     const struct operation *called = node_called_operation(unification->call);
-    const struct value *bases = keyword_argument(unification->call, TEXT("_all_bases"));
+    const struct value *bases = functionalized_keyword(unification->call, TEXT("_all_bases"));
     if (!called || !bases || bases->kind != value_list) {
         unification->refused = called ? "_all_bases is not a list" : "its operation is in no table (--ops adds one)";
         return REGRAFT_OK;

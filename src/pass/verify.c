@@ -18,12 +18,13 @@ static void check_use(void *user, struct value *value) {
     if (check->status != REGRAFT_OK) return;
     if (value->use.user != check->node || *value->use.link != value)
         check->status = broken(check->node, "has an argument outside of the lists of users", "passes must use value_set_node");
-    else if (used->order >= check->node->order || graph_find(used->graph, used->name) != used)
+    else if (used->order >= check->node->order || (used->next ? used->next->previous : used->graph->last) != used)
         check->status = broken(check->node, text_format(used->graph->arena, "uses %.*s before it is defined", TEXT_ARGS(used->name)),
                                "definitions stand before uses");
 }
 
 static regraft_status check_shape(const struct node *node) {
+    if (graph_find(node->graph, node->name) != node) return broken(node, "has a name that another statement has", "names are unique");
     if (node->kind == node_placeholder && node->previous && node->previous->kind != node_placeholder)
         return broken(node, "is an input behind other statements", "inputs stand first");
     if ((node->kind == node_output) != (node->next == NULL)) return broken(node, "is the last statement", "a graph ends with one return");
@@ -41,7 +42,7 @@ regraft_status graph_verify(struct graph *graph) {
         node_each_use(node, check_use, &check);
         TRY(check.status);
         TRY(check_shape(node));
-        TRY(infer_node(node));
+        if (!node->settled) TRY(infer_node(node));
     }
     return REGRAFT_OK;
 }

@@ -9,15 +9,15 @@ static void set_integer(struct graph *graph, struct node *user, struct value *va
     if (!symint_is_constant(integer, &number))
         for (struct node *node = graph->first; node && node->kind == node_placeholder; node = node->next)
             if (node->type->kind == type_integer && node->type->integer == integer) {
-                value_set_node(value, user, node);
+                value_set_node(user, value, node);
                 return;
             }
-    value_set_symint(value, integer);
+    value_set_symint(user, value, integer);
 }
 
 static struct node *insert_on(struct graph *graph, struct node *before, enum operation_id id, struct node *input, size_t argument_count) {
     struct node *node = graph_insert_call(graph, before, operations_by_id(graph->context->operations, id), argument_count);
-    value_set_node(&node->arguments[0], node, input);
+    value_set_node(node, &node->arguments[0], input);
     node->location = before ? before->location : input->location;
     return node;
 }
@@ -32,7 +32,7 @@ regraft_status insert_view(struct graph *graph, struct node *before, enum operat
 regraft_status insert_list_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input, const symint *items,
                                 size_t count, struct node **result) {
     *result = insert_on(graph, before, id, input, 2);
-    struct value *list = value_set_list(graph, &(*result)->arguments[1], value_list, count);
+    struct value *list = value_set_list(*result, &(*result)->arguments[1], value_list, count);
     for (size_t i = 0; i < count; i++) set_integer(graph, *result, &list[i], items[i]);
     return infer_node(*result);
 }
@@ -129,8 +129,8 @@ regraft_status window_take(struct graph *graph, struct node *before, struct node
 /* slice -> slice_scatter, select -> select_scatter, as_strided -> as_strided_scatter: the view's own arguments after `src`. */
 static regraft_status put_scatter(struct graph *graph, struct node *before, enum operation_id id, const struct node *view, struct node *part, struct node **result) {
     struct node *node = insert_on(graph, before, id, value_as_node(&view->arguments[0]), view->argument_count + 1);
-    value_set_node(&node->arguments[1], node, part);
-    for (size_t i = 1; i < view->argument_count; i++) value_copy(&node->arguments[i + 1], node, &view->arguments[i]);
+    value_set_node(node, &node->arguments[1], part);
+    for (size_t i = 1; i < view->argument_count; i++) value_copy(node, &node->arguments[i + 1], &view->arguments[i]);
     *result = node;
     return infer_node(node);
 }

@@ -1,0 +1,26 @@
+/* What calls do to memory and state, from the table and the schemas alone. */
+#ifndef REGRAFT_IR_EFFECT_H
+#define REGRAFT_IR_EFFECT_H
+
+#include "ir/graph.h"
+
+/* The operation that a call runs: its own, or the one that auto_functionalized wraps; NULL when it is in no table. */
+const struct operation *node_called_operation(const struct node *node);
+bool node_is_functionalized_call(const struct node *node);
+/* Of a functionalised call: the keyword argument of that name, or NULL. */
+const struct value *functionalized_keyword(const struct node *call, struct text keyword);
+/* Of a functionalised call: how many results come before those for written arguments (v1) or bases (v2). */
+size_t functionalized_lead(const struct node *call);
+/* The argument or base whose new value is the item `index` of its result; NULL when it is not one of those. */
+const struct value *functionalized_item(const struct node *call, int64_t index);
+/* The tensors that the node writes in place, in this form of the graph: a raw call's written arguments; all arguments of
+ * an unknown operation. A functionalised call writes nothing. */
+void node_each_write(struct node *node, void (*visit)(void *user, struct node *written), void *user);
+/* May the node go when nobody uses its result? */
+bool node_is_removable(const struct node *node);
+/* Do two nodes with the same target and arguments have the same value (as long as nothing is written in between)? */
+bool node_is_pure(const struct node *node);
+/* Does the node change or depend on anything but its arguments (state, unknown operations)? */
+bool node_has_effect(const struct node *node);
+
+#endif
