@@ -265,8 +265,7 @@ static regraft_status read_assignment(struct reader *reader, struct text changed
     if (!target.length) return cursor_expected(&reader->cursor, "'=' or ': \"TYPE\" =' behind a name");
     TRY(push_node(reader, changed));
     if (indexed) TRY(read_index(reader, statement));
-    if (indexed && !cursor_accept(&reader->cursor, '='))
-        return cursor_expected(&reader->cursor, "'=' behind an index");
+    if (indexed && !cursor_accept(&reader->cursor, '=')) return cursor_expected(&reader->cursor, "'=' behind an index");
     statement->kind = node_operator;
     statement->target = target;
     TRY(push_operand(reader));

@@ -147,9 +147,10 @@ regraft_status infer_contiguous(struct inference *inference) {
     return REGRAFT_OK;
 }
 
+/* What empty_like gives: the order of the argument's strides. */
 regraft_status infer_fresh_like_first(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
-    if (self) inference_set(inference, self->dtype, self->layout.rank, self->layout.sizes, NULL, self->device);
+    if (self) inference_set(inference, self->dtype, self->layout.rank, self->layout.sizes, like_strides(inference, &self->layout), self->device);
     return REGRAFT_OK;
 }
 
@@ -397,7 +398,7 @@ regraft_status infer_linear(struct inference *inference) {
         return inference_fail(inference, "the last dimension of the input is not the second one of the weight");
     symint *sizes = copy_sizes(inference, &input->layout, rank);
     sizes[rank - 1] = weight->layout.sizes[0];
-    inference_set(inference, input->dtype, rank, sizes, NULL, input->device);
+    set_contiguous(inference, input->dtype, rank, sizes, input->device);
     return REGRAFT_OK;
 }
 

@@ -271,7 +271,20 @@ static regraft_status skip_overwritten(struct forwarding *forwarding, struct nod
     return rebase(forwarding, node, (size_t)(node_argument(node, 0) - node->arguments), update, below.base);
 }
 
-/* update(B, W, update(read(B, W), V, t)): the inner one only carries t; it is written into V of B at once. */
+/* How many updates it takes to put something in the place of the chain's last node: the views that leave elements out. */
+static size_t count_scatters(const struct view_chain *chain) {
+    size_t count = 0;
+    for (size_t i = 1; i < chain->count; i++)
+        count += node_is(chain->nodes[i], operation_aten_slice_Tensor) || node_is(chain->nodes[i], operation_aten_select_int);
+    return count;
+}
+
+static void drop_chain(struct forwarding *forwarding, const struct view_chain *chain) {
+    for (size_t i = chain->count; i-- > 1;) graph_remove(forwarding->graph, chain->nodes[i]);
+}
+
+/* update(B, W, update(read(B, W), V, t)): the inner one only carries t; it is written into V of B at once, where one
+ * operation can say so. */
 static regraft_status flatten(struct forwarding *forwarding, struct node **node, bool *again) {
     struct graph *graph = forwarding->graph;
     struct updating outer, inner;
@@ -289,7 +302,11 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
     chain = arena_new(forwarding->scratch, struct view_chain);
     struct node *previous = (*node)->previous, *flat;
     TRY(window_take(graph, *node, outer.place.base, &outer.base->window, &inner.in_base, chain, &found));
-    if (!found || chain->count < 2) return REGRAFT_OK;
+    if (!found) return REGRAFT_OK;
+    if (count_scatters(chain) != 1) {
+        drop_chain(forwarding, chain);
+        return REGRAFT_OK;
+    }
     TRY(window_put(graph, *node, chain, inner.place.source, &flat));
     for (struct node *made = previous ? previous->next : graph->first; made != *node; made = made->next) {
         memory_stand_in(forwarding->memory, made, *node);

@@ -1,0 +1,105 @@
+/* Times reading and the default pipeline on one graph, through the public interface:
+ *
+ *     bench_pipeline LABEL GRAPH [REPETITIONS]
+ *
+ * prints one row of the table on standard output and one JSON line on standard error. A process measures one graph, so
+ * that the peak of memory belongs to it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <regraft/regraft.h>
+
+enum { warm_up = 3, most_repetitions = 1000 };
+
+/* Milliseconds of one repetition. */
+struct sample {
+    double read, passes, total;
+};
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
+}
+
+static void add_pass(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
+    struct sample *sample = user;
+    (void)graph;
+    (void)pass;
+    if (after) sample->passes += seconds * 1e3;
+}
+
+static regraft_status measure(regraft_context *context, const char *path, struct sample *sample, size_t *nodes) {
+    regraft_run_options options = REGRAFT_RUN_OPTIONS_INIT;
+    regraft_graph *graph;
+    options.observe = add_pass;
+    options.user = sample;
+    double start = now();
+    regraft_status status = regraft_graph_read(context, path, NULL, &graph);
+    if (status != REGRAFT_OK) return status;
+    sample->read = now() - start;
+    *nodes = regraft_graph_node_count(graph);
+    status = regraft_graph_run(graph, NULL, &options);
+    sample->total = now() - start;
+    return status;
+}
+
+static void repeat(const char *path, struct sample *sample, size_t *nodes) {
+    regraft_context *context;
+    regraft_status status = regraft_context_create(NULL, &context);
+    if (status == REGRAFT_OK) status = measure(context, path, sample, nodes);
+    if (status != REGRAFT_OK) {
+        fputs(status == REGRAFT_NO_MEMORY ? "out of memory\n" : regraft_message(context), stderr);
+        exit((int)status);
+    }
+    regraft_context_destroy(context);
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct quantiles {
+    double tenth, median, ninetieth;
+};
+
+/* Of the member at `offset` of each sample. */
+static struct quantiles quantiles_of(const struct sample *samples, size_t count, size_t offset) {
+    double values[most_repetitions];
+    for (size_t i = 0; i < count; i++) values[i] = *(const double *)((const char *)&samples[i] + offset);
+    qsort(values, count, sizeof *values, compare);
+    return (struct quantiles){values[count / 10], values[count / 2], values[count - 1 - count / 10]};
+}
+
+static void print_json(const char *name, struct quantiles value, const char *end) {
+    fprintf(stderr, "\"%s_ms\": [%.3f, %.3f, %.3f]%s", name, value.tenth, value.median, value.ninetieth, end);
+}
+
+int main(int argc, char **argv) {
+    static struct sample samples[most_repetitions];
+    struct rusage usage;
+    size_t nodes = 0, count = argc > 3 ? (size_t)strtoul(argv[3], NULL, 10) : 40;
+    if (argc < 3 || count == 0 || count > most_repetitions) {
+        fprintf(stderr, "usage: %s LABEL GRAPH [REPETITIONS]\n", argv[0]);
+        return REGRAFT_USAGE;
+    }
+    for (size_t i = 0; i < warm_up; i++) repeat(argv[2], &(struct sample){0}, &nodes);
+    for (size_t i = 0; i < count; i++) repeat(argv[2], &samples[i], &nodes);
+    getrusage(RUSAGE_SELF, &usage);
+
+    struct quantiles read = quantiles_of(samples, count, offsetof(struct sample, read));
+    struct quantiles passes = quantiles_of(samples, count, offsetof(struct sample, passes));
+    struct quantiles total = quantiles_of(samples, count, offsetof(struct sample, total));
+    printf("%-24s %7zu %9.2f %9.2f %9.2f %8.2f %8.2f %9.2f %9.1f\n", argv[1], nodes, read.median, passes.median,
+           total.median, total.tenth, total.ninetieth, total.median * 1e3 / (double)nodes,
+           (double)usage.ru_maxrss / 1024);
+    fprintf(stderr, "{\"label\": \"%s\", \"nodes\": %zu, \"repetitions\": %zu, ", argv[1], nodes, count);
+    print_json("read", read, ", ");
+    print_json("passes", passes, ", ");
+    print_json("total", total, ", ");
+    fprintf(stderr, "\"peak_mib\": %.1f}\n", (double)usage.ru_maxrss / 1024);
+    return 0;
+}

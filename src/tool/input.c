@@ -1,0 +1,92 @@
+/* Contexts and graphs. Standard input is read once and kept, for commands that look at it more than once. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tool/internals.h"
+
+static void *allocate_or_exit(void *user, size_t size) {
+    void *memory = malloc(size);
+    (void)user;
+    if (!memory) exit((int)tool_error(REGRAFT_NO_MEMORY, "out of memory"));
+    return memory;
+}
+
+static void release(void *user, void *memory, size_t size) {
+    (void)user;
+    (void)size;
+    free(memory);
+}
+
+const regraft_allocator tool_allocator = {allocate_or_exit, release, NULL};
+
+static bool read_stream(struct builder *out, FILE *stream) {
+    char chunk[16 * 1024];
+    size_t count;
+    while ((count = fread(chunk, 1, sizeof chunk, stream)) > 0) builder_add(out, (struct text){chunk, count});
+    return !ferror(stream);
+}
+
+static regraft_status read_file(struct tool *tool, const char *path, struct text *contents) {
+    struct builder out;
+    FILE *stream = fopen(path, "rbe");
+    if (!stream) return tool_error(REGRAFT_REJECTED, "cannot read '%s': %s", path, strerror(errno));
+    builder_init(&out, tool->arena);
+    bool read = read_stream(&out, stream);
+    int cause = errno;
+    fclose(stream);
+    if (!read) return tool_error(REGRAFT_REJECTED, "cannot read '%s': %s", path, strerror(cause));
+    *contents = builder_text(&out);
+    return REGRAFT_OK;
+}
+
+static bool is_standard_input(const char *path) { return strcmp(path, "-") == 0; }
+
+static regraft_status read_standard_input(struct tool *tool) {
+    struct builder out;
+    if (tool->standard_input.data) return REGRAFT_OK;
+    builder_init(&out, tool->arena);
+    if (!read_stream(&out, stdin))
+        return tool_error(REGRAFT_REJECTED, "cannot read standard input: %s", strerror(errno));
+    tool->standard_input = builder_text(&out);
+    return REGRAFT_OK;
+}
+
+regraft_status tool_report(const struct tool *tool, regraft_status status) {
+    if (status != REGRAFT_OK) fputs(regraft_message(tool->context), stderr);
+    return status;
+}
+
+regraft_status tool_open(struct tool *tool, const struct input_options *options) {
+    struct text schemas = {0};
+    TRY(regraft_context_create(&tool_allocator, &tool->context));
+    if (!options->operations) return REGRAFT_OK;
+    TRY(read_file(tool, options->operations, &schemas));
+    return tool_report(tool, regraft_operations_add(tool->context, options->operations, schemas.data, schemas.length));
+}
+
+regraft_status tool_read_graph(struct tool *tool, const struct input_options *options, const char *path,
+                               regraft_graph **graph) {
+    regraft_read_options read = REGRAFT_READ_OPTIONS_INIT;
+    read.graph = options->graph;
+    read.stage = options->stage;
+    if (!is_standard_input(path)) return tool_report(tool, regraft_graph_read(tool->context, path, &read, graph));
+    TRY(read_standard_input(tool));
+    return tool_report(tool, regraft_graph_read_memory(tool->context, "<stdin>", tool->standard_input.data,
+                                                       tool->standard_input.length, &read, graph));
+}
+
+regraft_status tool_read_container(struct tool *tool, const char *path, struct file **file) {
+    struct context *context = tool_context(tool);
+    if (!is_standard_input(path)) return tool_report(tool, file_read(context, path, file));
+    TRY(read_standard_input(tool));
+    return tool_report(tool, file_read_memory(context, "<stdin>", tool->standard_input, file));
+}
+
+/* The public types are the internal ones under other names. */
+struct context *tool_context(const struct tool *tool) {
+    return (struct context *)tool->context;
+}
+
+struct graph *tool_graph(regraft_graph *graph) {
+    return (struct graph *)graph;
+}

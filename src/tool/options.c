@@ -1,0 +1,69 @@
+/* Options that the commands share, and what they stand for. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tool/tool.h"
+
+enum { key_graph = 1000, key_stage, key_operations, key_format };
+
+static const struct argp_option graph_entries[] = {
+    {"graph", key_graph, "N", 0, "Take graph N of the file, counted from 0 ('regraft list' shows them)", 0},
+    {"stage", key_stage, "NAME", 0, "Take this stage of a trace log (default: the last that is still functional)", 0},
+    {0},
+};
+static const struct argp_option operations_entries[] = {
+    {"ops", key_operations, "FILE", 0, "Add operations: a PyTorch schema a line", 0},
+    {0},
+};
+static const struct argp_option format_entries[] = {
+    {"format", key_format, "FORMAT", 0, "text (default) or json", 0},
+    {0},
+};
+
+long option_number(struct argp_state *state, const char *option, const char *argument, long least) {
+    char *end;
+    errno = 0;
+    long number = strtol(argument, &end, 10);
+    if (errno || end == argument || *end || number < least)
+        argp_error(state, "%s takes a whole number from %ld on, found '%s'", option, least, argument);
+    return number;
+}
+
+static error_t parse_input(int key, char *argument, struct argp_state *state) {
+    struct input_options *options = state->input;
+    switch (key) {
+    case key_graph: {
+        long graph = option_number(state, "--graph", argument, 0);
+        if (graph > INT32_MAX) argp_error(state, "--graph is too large: %s", argument);
+        options->graph = (int)graph;
+        return 0;
+    }
+    case key_stage:
+        options->stage = argument;
+        return 0;
+    case key_operations:
+        options->operations = argument;
+        return 0;
+    case key_format:
+        if (strcmp(argument, "text") != 0 && strcmp(argument, "json") != 0)
+            argp_error(state, "--format takes text or json, found '%s'", argument);
+        options->format = strcmp(argument, "json") == 0 ? format_json : format_text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp graph_argp = {.options = graph_entries, .parser = parse_input};
+static const struct argp operations_argp = {.options = operations_entries, .parser = parse_input};
+static const struct argp format_argp = {.options = format_entries, .parser = parse_input};
+
+const struct argp_child graph_options[] = {
+    {&graph_argp, 0, NULL, 0}, {&operations_argp, 0, NULL, 0}, {&format_argp, 0, NULL, 0}, {0}};
+const struct argp_child operations_options[] = {{&operations_argp, 0, NULL, 0}, {&format_argp, 0, NULL, 0}, {0}};
+const struct argp_child format_options[] = {{&format_argp, 0, NULL, 0}, {0}};
+
+void options_init(struct argp_state *state, const struct argp_child *children, struct input_options *options) {
+    options->graph = -1;
+    for (size_t i = 0; children[i].argp; i++) state->child_inputs[i] = options;
+}

@@ -1,0 +1,108 @@
+/* regraft run: a graph in the reference interpreter, compared with what is expected of it. */
+#include "tool/outcome.h"
+
+struct run_options {
+    struct input_options input;
+    const char *path, *inputs, *expected, *pipeline, *output;
+};
+
+enum { key_inputs = 2000, key_expect };
+
+static const struct argp_option entries[] = {
+    {"inputs", key_inputs, "FILE", 0, "The tensors to run on (safetensors)", 0},
+    {"expect", key_expect, "FILE", 0, "Compare with the tensors of FILE (safetensors)", 0},
+    {"passes", 'p', "PIPELINE", 0, "Run these passes first (default: the functional pipeline; \"\": none)", 0},
+    {"output", 'o', "FILE", 0, "Write the results to FILE (safetensors)", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct run_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        options_init(state, graph_options, &options->input);
+        return 0;
+    case key_inputs:
+        options->inputs = argument;
+        return 0;
+    case key_expect:
+        options->expected = argument;
+        return 0;
+    case 'p':
+        options->pipeline = argument;
+        return 0;
+    case 'o':
+        options->output = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (options->path) argp_error(state, "one GRAPH, not two: '%s'", argument);
+        options->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options->path) argp_error(state, "no GRAPH given");
+        if (!options->inputs) argp_error(state, "no --inputs given");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    .options = entries,
+    .parser = parse,
+    .args_doc = "GRAPH",
+    .children = graph_options,
+    .doc = "Runs a graph in the reference interpreter. Prints each result's name, element type and sizes, and with "
+           "--expect "
+           "how far it is from what is expected; the exit code is 1 when anything differs.",
+};
+
+static regraft_status compute(struct tool *tool, const struct run_options *options, struct outcome *outcome) {
+    struct diagnostics *diagnostics = &tool_context(tool)->diagnostics;
+    struct bindings bindings;
+    regraft_graph *graph;
+    TRY(tool_read_graph(tool, &options->input, options->path, &graph));
+    TRY(tool_report(tool, regraft_graph_run(graph, options->pipeline, NULL)));
+    TRY(tool_report(tool, bindings_load(&bindings, tool->arena, diagnostics, options->inputs)));
+    return tool_interpret(tool, graph, &bindings, outcome);
+}
+
+static json_t *add_comparison(struct builder *out, const struct comparison *comparison, enum format format) {
+    if (format == format_json) return comparison_json(comparison);
+    comparison_print(out, comparison);
+    builder_string(out, comparison->equal ? "equal\n" : "different\n");
+    return NULL;
+}
+
+static regraft_status report(struct tool *tool, const struct run_options *options, const struct outcome *outcome) {
+    struct diagnostics *diagnostics = &tool_context(tool)->diagnostics;
+    struct comparison comparison = {.equal = true};
+    struct tensor_set expected;
+    struct builder out;
+    json_t *answer = NULL;
+    builder_init(&out, tool->arena);
+    if (options->expected) {
+        TRY(tool_report(tool, safetensors_load(tool->arena, diagnostics, options->expected, &expected)));
+        compare_with_set(tool->arena, outcome, &expected, &comparison);
+        answer = add_comparison(&out, &comparison, options->input.format);
+    } else if (options->input.format == format_json) {
+        answer = json_pack("{s:o}", "tensors", outcome_json(tool->arena, &outcome->results));
+    } else {
+        outcome_print(&out, &outcome->results);
+    }
+    if (answer) json_print(&out, answer);
+    TRY(output_write(NULL, builder_text(&out)));
+    return comparison.equal ? REGRAFT_OK : REGRAFT_DIFFERENT;
+}
+
+regraft_status command_run(struct tool *tool, int argc, char **argv) {
+    struct run_options options = {0};
+    struct outcome outcome;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    TRY(tool_open(tool, &options.input));
+    TRY(compute(tool, &options, &outcome));
+    if (options.output)
+        TRY(tool_report(
+            tool, safetensors_save(tool->arena, &tool_context(tool)->diagnostics, options.output, &outcome.results)));
+    return report(tool, &options, &outcome);
+}

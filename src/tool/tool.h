@@ -1,0 +1,85 @@
+/* What the commands share. A command parses its own arguments and returns the program's exit code. */
+#ifndef REGRAFT_TOOL_TOOL_H
+#define REGRAFT_TOOL_TOOL_H
+
+#include <argp.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "ir/graph.h"
+#include "regraft/regraft.h"
+
+/* One run of the program. */
+struct tool {
+    struct arena *arena;        /* for the tool's own texts and tables */
+    regraft_context *context;   /* after tool_open */
+    struct text standard_input; /* what was read from it; data NULL before */
+};
+
+struct command {
+    const char *name, *summary;
+    regraft_status (*run)(struct tool *tool, int argc, char **argv);
+};
+
+regraft_status command_opt(struct tool *tool, int argc, char **argv);
+regraft_status command_run(struct tool *tool, int argc, char **argv);
+regraft_status command_check(struct tool *tool, int argc, char **argv);
+regraft_status command_list(struct tool *tool, int argc, char **argv);
+regraft_status command_passes(struct tool *tool, int argc, char **argv);
+regraft_status command_ops(struct tool *tool, int argc, char **argv);
+
+/* ---- options ---- */
+
+enum format { format_text, format_json };
+
+/* Options that several commands share; child parsers fill them. */
+struct input_options {
+    int graph;              /* --graph; -1: not given */
+    const char *stage;      /* --stage */
+    const char *operations; /* --ops */
+    enum format format;     /* --format */
+};
+/* Child parsers: which graph; which operations; which format. Each array leaves out one more of them in front. */
+extern const struct argp_child graph_options[], operations_options[], format_options[];
+/* What a command's parser does for ARGP_KEY_INIT: hands `options` on to the child parsers of its argp. */
+void options_init(struct argp_state *state, const struct argp_child *children, struct input_options *options);
+
+/* A whole number of an option's argument from `least` on; ends the program with a usage error otherwise. */
+long option_number(struct argp_state *state, const char *option, const char *argument, long least);
+
+/* ---- input ---- */
+
+/* Memory for everything in this program: when there is none left, it says so and ends with exit code 69. */
+extern const regraft_allocator tool_allocator;
+
+/* Makes the context, with the operations of --ops. */
+regraft_status tool_open(struct tool *tool, const struct input_options *options);
+/* The graph that the options choose. */
+regraft_status tool_read_graph(struct tool *tool, const struct input_options *options, const char *path,
+                               regraft_graph **graph);
+/* Prints the context's message; returns `status`. */
+regraft_status tool_report(const struct tool *tool, regraft_status status);
+
+/* ---- output ---- */
+
+/* Writes a result to a file, which appears whole or not at all, or to standard output (`path` NULL or "-"). */
+regraft_status output_write(const char *path, struct text contents);
+/* A message on standard error: `regraft: error: ...`; returns `status`. */
+regraft_status tool_error(regraft_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Rows of cells, printed in columns that line up. */
+struct table {
+    struct arena *arena;
+    size_t columns;
+    VECTOR(const char *) cells;
+};
+void table_init(struct table *table, struct arena *arena, size_t columns);
+/* As many strings as the table has columns. */
+void table_row(struct table *table, ...);
+void table_print(struct builder *out, const struct table *table);
+
+/* A JSON value as text, with a line break at the end; takes the reference. */
+void json_print(struct builder *out, json_t *value);
+
+#endif

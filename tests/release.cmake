@@ -1,0 +1,26 @@
+# Tests of the program that users get.
+set(tool $<TARGET_FILE:regraft_tool>)
+add_test(NAME deterministic COMMAND ${CMAKE_CURRENT_LIST_DIR}/cases/deterministic ${tool} ${REGRAFT_GRAPHS})
+add_test(NAME demo COMMAND ${PROJECT_SOURCE_DIR}/examples/demo ${PROJECT_BINARY_DIR})
+add_test(NAME example COMMAND what_changed ${REGRAFT_GRAPHS}/custom/qkv_rope_bf16_v1/graph.txt)
+set_tests_properties(example PROPERTIES PASS_REGULAR_EXPRESSION "nodes")
+set_tests_properties(deterministic demo example PROPERTIES LABELS release)
+
+find_program(MANDOC mandoc)
+if(MANDOC)
+    add_test(NAME man_page COMMAND ${MANDOC} -T lint -W warning ${PROJECT_SOURCE_DIR}/docs/regraft.1)
+    set_tests_properties(man_page PROPERTIES LABELS release)
+endif()
+
+find_program(VALGRIND valgrind)
+if(VALGRIND AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    set(memcheck ${VALGRIND} --quiet --leak-check=full --errors-for-leak-kinds=all --error-exitcode=99)
+    foreach(case custom/qkv_rope_bf16_v1 custom/qkv_escape_bf16_v2 custom/mla_decode_bf16_v1 boundary/untagged)
+        set(folder ${REGRAFT_GRAPHS}/${case})
+        add_test(NAME valgrind/${case} COMMAND ${memcheck} ${tool} run ${folder}/graph.txt
+            --inputs ${folder}/inputs.safetensors --expect ${folder}/expected.safetensors)
+        set_tests_properties(valgrind/${case} PROPERTIES LABELS "release;valgrind")
+    endforeach()
+    add_test(NAME valgrind/log COMMAND ${memcheck} ${tool} opt ${REGRAFT_GRAPHS}/vllm/cpu_dsv3/trace.log.gz)
+    set_tests_properties(valgrind/log PROPERTIES LABELS "release;valgrind")
+endif()

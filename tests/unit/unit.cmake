@@ -1,0 +1,12 @@
+# Every tests/unit/NAME_test.c is a program of its own, with all internal symbols.
+pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
+file(GLOB unit_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*_test.c)
+foreach(source ${unit_sources})
+    cmake_path(GET source STEM name)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE regraft::internal PkgConfig::cmocka)
+    target_compile_definitions(${name} PRIVATE REGRAFT_GRAPHS="${REGRAFT_GRAPHS}")
+    add_test(NAME unit/${name} COMMAND ${name})
+    set_tests_properties(unit/${name} PROPERTIES LABELS unit)
+endforeach()
+target_link_libraries(tool_test PRIVATE regraft_tool_parts)
