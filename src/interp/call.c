@@ -168,7 +168,10 @@ regraft_status call_execute(struct call *call) {
 #undef OPERATION
     };
     kernel *found = kernels[call->operation->id];
-    return found ? found(call) : kernel_none(call);
+    call->scratch = arena_child(call->arena);
+    regraft_status status = found ? found(call) : kernel_none(call);
+    arena_destroy(call->scratch);
+    return status;
 }
 
 regraft_status kernel_none(struct call *call) {

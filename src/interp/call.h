@@ -11,8 +11,9 @@
 
 struct call {
     struct run *run;
-    struct arena *arena;
-    struct node *node; /* for messages and for the annotated layout of results */
+    struct arena *arena;   /* of the run: for results */
+    struct arena *scratch; /* gone after the kernel: for all that is large and only an aid */
+    struct node *node;     /* for messages and for the annotated layout of results */
     const struct operation *operation;
     struct argument *arguments; /* one for each of the schema's */
     struct argument result;     /* None at first; a list for several results */

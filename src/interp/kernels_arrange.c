@@ -43,7 +43,7 @@ regraft_status kernel_cat(struct call *call) {
     for (size_t i = 0; i < count; i++) {
         if (is_skipped(tensors[i])) continue;
         struct tensor part = tensor_window(&out, dim, start, tensors[i]->shape.sizes[dim]);
-        tensor_copy(call->arena, &part, tensors[i]);
+        tensor_copy(call->scratch, &part, tensors[i]);
         start += tensors[i]->shape.sizes[dim];
     }
     return REGRAFT_OK;
@@ -70,7 +70,7 @@ regraft_status kernel_stack(struct call *call) {
         for (size_t k = item->rank; k > dim; k--) lifted.strides[k] = lifted.strides[k - 1];
         lifted.shape = part.shape;
         lifted.strides[dim] = 0;
-        tensor_copy(call->arena, &part, &lifted);
+        tensor_copy(call->scratch, &part, &lifted);
     }
     return REGRAFT_OK;
 }
@@ -90,7 +90,7 @@ regraft_status kernel_constant_pad_nd(struct call *call) {
                                    &shape.sizes[shape.rank - 1 - i]))
             return call_fail(call, REGRAFT_REJECTED, "a padding is far too large");
     TRY(call_create_result(call, self->dtype, &shape, &out));
-    tensor_copy(call->arena, &out, value);
+    tensor_copy(call->scratch, &out, value);
     to = out;
     for (size_t i = 0; i < pad->list.count / 2; i++) { /* negative paddings cut */
         size_t dim = shape.rank - 1 - i;
@@ -101,7 +101,7 @@ regraft_status kernel_constant_pad_nd(struct call *call) {
         from = tensor_window(&from, dim, skip, length);
         to = tensor_window(&to, dim, before > 0 ? before : 0, length);
     }
-    tensor_copy(call->arena, &to, &from);
+    tensor_copy(call->scratch, &to, &from);
     return REGRAFT_OK;
 }
 
@@ -157,7 +157,7 @@ static regraft_status triangle(struct call *call, bool lower) {
     size_t rank = self->shape.rank;
     if (rank < 2) return call_fail(call, REGRAFT_REJECTED, "a triangle needs two dimensions");
     TRY(call_create_result(call, self->dtype, &self->shape, &out));
-    tensor_copy(call->arena, &out, self);
+    tensor_copy(call->scratch, &out, self);
     for (struct walk walk = walk_start(1, (const struct tensor *[]){&out}); walk.left; walk_next(&walk)) {
         int64_t above = walk.index[rank - 1] - walk.index[rank - 2];
         if (lower ? above > diagonal : above < diagonal)

@@ -95,7 +95,7 @@ static regraft_status run_attention(struct call *call, struct attention *attenti
     if (attention->bias && !tensor_broadcast(attention->bias, &scores, &bias))
         return call_fail(call, REGRAFT_REJECTED, "a mask of sizes %s does not fit scores of sizes %s",
                          shape_print(call->arena, &attention->bias->shape), shape_print(call->arena, &scores));
-    double *weights = arena_array(call->arena, double, (size_t)scores.sizes[q->rank - 1]);
+    double *weights = arena_array(call->scratch, double, (size_t)scores.sizes[q->rank - 1]);
     rows.shape.sizes[q->rank - 1] = 1;
     for (struct walk walk = walk_start(1, (const struct tensor *[]){&rows}); walk.left; walk_next(&walk)) {
         int64_t index[rank_limit];

@@ -233,13 +233,13 @@ regraft_status kernel_fused_concat_and_cache_mla_rope(struct call *call) {
 /* The rotated k_pe goes to k_pe_out; k_pe stays as it is. */
 regraft_status kernel_fused_concat_and_cache_mla_rope_out(struct call *call) {
     const struct tensor *k_pe = call_tensor(call, "k_pe"), *out = call_tensor(call, "k_pe_out");
-    struct tensor rotated = tensor_convert(call->arena, k_pe, k_pe->dtype);
+    struct tensor rotated = tensor_convert(call->scratch, k_pe, k_pe->dtype);
     TRY(rotate_and_cache(call, &rotated));
     if (tensor_count(out) != tensor_count(k_pe))
         return call_fail(call, REGRAFT_REJECTED, "k_pe of sizes %s does not fit k_pe_out of sizes %s",
                          shape_print(call->arena, &k_pe->shape), shape_print(call->arena, &out->shape));
     rotated.shape = out->shape; /* both row-major */
     shape_contiguous_strides(&rotated.shape, rotated.strides);
-    tensor_copy(call->arena, out, &rotated);
+    tensor_copy(call->scratch, out, &rotated);
     return REGRAFT_OK;
 }

@@ -49,7 +49,7 @@ static regraft_status find_rows(struct call *call, const struct layer *layer, si
     if (*count < 0 || block_size == 0 || (*count + block_size - 1) / block_size > table->shape.sizes[1])
         return call_fail(call, REGRAFT_REJECTED, "%lld cached rows of token %lld do not fit its %lld blocks of %lld",
                          (long long)*count, (long long)token, (long long)table->shape.sizes[1], (long long)block_size);
-    *positions = arena_array(call->arena, int64_t, (size_t)*count);
+    *positions = arena_array(call->scratch, int64_t, (size_t)*count);
     for (int64_t i = 0; i < *count; i++) {
         int64_t block =
             tensor_integer(table, table->offset + token * table->strides[0] + i / block_size * table->strides[1]);
@@ -110,11 +110,11 @@ regraft_status kernel_unified_attention_with_output(struct call *call) {
         return call_fail(call, REGRAFT_REJECTED, "a query of sizes %s does not fit a cache of sizes %s",
                          shape_print(call->arena, &query->shape), shape_print(call->arena, cache));
     int64_t tokens = query->shape.sizes[0], heads = query->shape.sizes[1], width = cache->sizes[4], count, *rows;
-    const double *queries = tensor_reals(call->arena, query);
-    double *results = arena_array(call->arena, double, (size_t)tensor_count(query));
+    const double *queries = tensor_reals(call->scratch, query);
+    double *results = arena_array(call->scratch, double, (size_t)tensor_count(query));
     for (int64_t token = 0; token < tokens; token++) {
         TRY(find_rows(call, &layer, 2, token, &count, &rows));
-        double *scores = arena_array(call->arena, double, (size_t)count);
+        double *scores = arena_array(call->scratch, double, (size_t)count);
         for (int64_t head = 0; head < heads; head++) {
             int64_t at = (token * heads + head) * width;
             attend_head(&layer, queries + at, head / (heads / cache->sizes[3]), rows, count, scores, results + at);
@@ -182,14 +182,14 @@ regraft_status kernel_unified_mla_attention_with_output(struct call *call) {
     int64_t count, *rows;
     TRY(open_latent(call, q, &latent));
     int64_t tokens = q->shape.sizes[0], width = q->shape.sizes[2], total = tokens * latent.heads * latent.v;
-    const double *queries = tensor_reals(call->arena, q);
-    const double *up_k = tensor_reals(call->arena, &latent.w_uk), *up_v = tensor_reals(call->arena, &latent.w_uv);
-    double *results = arena_array(call->arena, double, (size_t)total);
-    double *absorbed = arena_array(call->arena, double, (size_t)(latent.rank + latent.rope));
-    double *mixed = arena_array(call->arena, double, (size_t)latent.rank);
+    const double *queries = tensor_reals(call->scratch, q);
+    const double *up_k = tensor_reals(call->scratch, &latent.w_uk), *up_v = tensor_reals(call->scratch, &latent.w_uv);
+    double *results = arena_array(call->scratch, double, (size_t)total);
+    double *absorbed = arena_array(call->scratch, double, (size_t)(latent.rank + latent.rope));
+    double *mixed = arena_array(call->scratch, double, (size_t)latent.rank);
     for (int64_t token = 0; token < tokens; token++) {
         TRY(find_rows(call, &latent.layer, 1, token, &count, &rows));
-        double *scores = arena_array(call->arena, double, (size_t)count);
+        double *scores = arena_array(call->scratch, double, (size_t)count);
         for (int64_t head = 0; head < latent.heads; head++)
             attend_latent(&latent, queries + (token * latent.heads + head) * width,
                           up_k + head * latent.nope * latent.rank, up_v + head * latent.rank * latent.v, rows, count,

@@ -133,7 +133,7 @@ static void put(const struct tensor *target, int64_t position, const struct tens
 static regraft_status copy_self(struct call *call, struct tensor *out) {
     const struct tensor *self = call_tensor(call, "self");
     TRY(call_create_result(call, self->dtype, &self->shape, out));
-    tensor_copy(call->arena, out, self);
+    tensor_copy(call->scratch, out, self);
     return REGRAFT_OK;
 }
 

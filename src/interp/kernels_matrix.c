@@ -59,7 +59,7 @@ static regraft_status product(struct call *call, const struct tensor *a, const s
     struct shape shape = a->shape;
     shape.sizes[rank - 1] = b->shape.sizes[rank - 1];
     TRY(call_create_result(call, a->dtype, &shape, &out));
-    return store_product(call, &out, batched_product(call->arena, a, b), addend);
+    return store_product(call, &out, batched_product(call->scratch, a, b), addend);
 }
 
 regraft_status kernel_mm(struct call *call) {
@@ -121,7 +121,7 @@ regraft_status kernel_matmul(struct call *call) {
     if (self->shape.rank > 1) shape.sizes[shape.rank++] = a.shape.sizes[rank - 2];
     if (other->shape.rank > 1) shape.sizes[shape.rank++] = b.shape.sizes[rank - 1];
     TRY(call_create_result(call, a.dtype, &shape, &out));
-    return store_product(call, &out, batched_product(call->arena, &a, &b), NULL);
+    return store_product(call, &out, batched_product(call->scratch, &a, &b), NULL);
 }
 
 /* input[..., k] @ weight[n, k].T + bias[n] */
@@ -140,8 +140,8 @@ regraft_status kernel_linear(struct call *call) {
     transposed.strides[1] = weight->strides[0];
     shape.sizes[shape.rank - 1] = n;
     TRY(call_create_result(call, input->dtype, &shape, &out));
-    double *result = arena_array(call->arena, double, (size_t)(rows * n));
-    multiply(result, tensor_reals(call->arena, input), tensor_reals(call->arena, &transposed), rows, k, n);
+    double *result = arena_array(call->scratch, double, (size_t)(rows * n));
+    multiply(result, tensor_reals(call->scratch, input), tensor_reals(call->scratch, &transposed), rows, k, n);
     return store_product(call, &out, result, call_tensor(call, "bias"));
 }
 
@@ -202,7 +202,7 @@ regraft_status kernel_grouped_mm(struct call *call) {
         struct tensor left = group_slice(a, group, inner ? 1 : 0, start, end - start);
         struct tensor right = group_slice(b, group, inner ? 0 : 1, start, end - start);
         struct tensor part = group_slice(&out, group, a->shape.rank == 2 ? 0 : 1, start, end - start);
-        TRY(store_product(call, &part, batched_product(call->arena, &left, &right), call_tensor(call, "bias")));
+        TRY(store_product(call, &part, batched_product(call->scratch, &left, &right), call_tensor(call, "bias")));
         if (offs) start = end;
     }
     return REGRAFT_OK;
@@ -236,5 +236,5 @@ regraft_status kernel_onednn_mm(struct call *call) {
     if (c->shape.rank == 0 || c->shape.sizes[c->shape.rank - 1] != n || tensor_count(c) != m * n)
         return call_fail(call, REGRAFT_REJECTED, "a product of sizes %s does not fit c of sizes %s",
                          integers_print(call->arena, (int64_t[]){m, n}, 2), shape_print(call->arena, &c->shape));
-    return store_product(call, c, batched_product(call->arena, a, &weight), call_tensor(call, "bias"));
+    return store_product(call, c, batched_product(call->scratch, a, &weight), call_tensor(call, "bias"));
 }

@@ -48,7 +48,7 @@ static void norm_rows(struct call *call, const struct norm *norm, const struct t
     if (!sum) sum = &none;
     struct tensor starts[] = {row_starts(input), row_starts(residual), row_starts(sum), row_starts(out)};
     int64_t width = row_length(input);
-    double *row = arena_array(call->arena, double, (size_t)width);
+    double *row = arena_array(call->scratch, double, (size_t)width);
     const struct tensor *tensors[] = {&starts[0], &starts[1], &starts[2], &starts[3]};
     for (struct walk walk = walk_start(4, tensors); walk.left; walk_next(&walk)) {
         for (int64_t i = 0; i < width; i++) {

@@ -66,7 +66,7 @@ static void read_line(struct line *line, struct tensor inner, int64_t start) {
 /* Runs `reduce` for every line, in the order of the results (which are laid out as `outs` say, two at most). */
 static void each_line(struct call *call, const struct reduction *reduction, size_t count, const struct tensor *outs,
                       reduce_line *const *reduce) {
-    struct line line = make_line(call->arena, reduction);
+    struct line line = make_line(call->scratch, reduction);
     const struct tensor *kept = &reduction->kept;
     struct walk walks[2];
     for (size_t i = 0; i < count; i++) walks[i] = walk_start(1, (const struct tensor *[]){&outs[i]});

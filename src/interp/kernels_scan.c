@@ -111,7 +111,7 @@ static void sort_lines(struct call *call, size_t dim, bool down, int64_t keep, c
     struct lines in = lines_along(self, dim), value_lines, index_lines = lines_along(indices, dim);
     bool real = dtype_is_floating(self->dtype);
     value_lines = values ? lines_along(values, dim) : index_lines;
-    struct item *items = arena_array(call->arena, struct item, (size_t)in.count);
+    struct item *items = arena_array(call->scratch, struct item, (size_t)in.count);
     const struct tensor *starts[] = {&in.starts, &index_lines.starts, &value_lines.starts};
     for (struct walk walk = walk_start(3, starts); walk.left; walk_next(&walk)) {
         for (int64_t i = 0; i < in.count; i++) {
@@ -178,7 +178,8 @@ regraft_status kernel_argsort(struct call *call) {
 regraft_status kernel_histc(struct call *call) {
     const struct tensor *self = call_tensor(call, "self");
     int64_t bins = call_integer(call, "bins", 100), count = tensor_count(self);
-    double *values = tensor_reals(call->arena, self), low = call_real(call, "min", 0), high = call_real(call, "max", 0);
+    double *values = tensor_reals(call->scratch, self), low = call_real(call, "min", 0),
+           high = call_real(call, "max", 0);
     struct tensor out;
     if (bins < 1) return call_fail(call, REGRAFT_REJECTED, "the number of bins must be at least 1");
     if (low == high && count) {
@@ -193,7 +194,7 @@ regraft_status kernel_histc(struct call *call) {
         high++;
     }
     TRY(call_create_result(call, self->dtype, &(struct shape){1, {bins}}, &out));
-    double *counts = arena_array(call->arena, double, (size_t)bins);
+    double *counts = arena_array(call->scratch, double, (size_t)bins);
     for (int64_t i = 0; i < count; i++) {
         if (!(values[i] >= low && values[i] <= high)) continue;
         int64_t bin = (int64_t)((values[i] - low) / (high - low) * (double)bins);
@@ -217,11 +218,11 @@ static regraft_status join(struct call *call, size_t dim, struct tensor *whole) 
             return call_fail(call, REGRAFT_REJECTED, "what is put on must match the tensor but for the dimension");
         if (parts[i]) shape.sizes[dim] += parts[i]->shape.sizes[dim];
     }
-    *whole = tensor_create(call->arena, self->dtype, &shape, NULL);
+    *whole = tensor_create(call->scratch, self->dtype, &shape, NULL);
     for (size_t i = 0; i < 3; i++) {
         if (!parts[i]) continue;
         struct tensor place = tensor_window(whole, dim, start, parts[i]->shape.sizes[dim]);
-        tensor_copy(call->arena, &place, parts[i]);
+        tensor_copy(call->scratch, &place, parts[i]);
         start += parts[i]->shape.sizes[dim];
     }
     return REGRAFT_OK;
@@ -254,8 +255,8 @@ regraft_status kernel_diff(struct call *call) {
     if (self->shape.rank == 0 || n < 0)
         return call_fail(call, REGRAFT_REJECTED, "differences need a dimension and n from 0 on");
     TRY(join(call, dim, &rest));
-    for (int64_t i = 0; i < n && rest.shape.sizes[dim] > 0; i++) rest = differences(call->arena, &rest, dim);
+    for (int64_t i = 0; i < n && rest.shape.sizes[dim] > 0; i++) rest = differences(call->scratch, &rest, dim);
     TRY(call_create_result(call, self->dtype, &rest.shape, &out));
-    tensor_copy(call->arena, &out, &rest);
+    tensor_copy(call->scratch, &out, &rest);
     return REGRAFT_OK;
 }

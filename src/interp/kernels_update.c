@@ -4,7 +4,7 @@
 /* A fresh tensor with the values of `source`, laid out as annotated: the result of the call. */
 static regraft_status create_copy(struct call *call, const struct tensor *source, struct tensor *copy) {
     TRY(call_create_result(call, source->dtype, &source->shape, copy));
-    tensor_copy(call->arena, copy, source);
+    tensor_copy(call->scratch, copy, source);
     return REGRAFT_OK;
 }
 
@@ -22,7 +22,7 @@ static regraft_status scatter_into(struct call *call, kernel *place, const struc
         return call_fail(call, REGRAFT_REJECTED, "sizes %s do not fit the place of sizes %s",
                          shape_print(call->arena, &source->shape),
                          shape_print(call->arena, &window.result.tensor->shape));
-    tensor_copy(call->arena, window.result.tensor, source);
+    tensor_copy(call->scratch, window.result.tensor, source);
     return call_return(call, clone);
 }
 
@@ -65,7 +65,7 @@ regraft_status kernel_cast(struct call *call) {
     bool may_alias = call->operation->class == class_view && !call_boolean(call, "copy");
     if (may_alias && dtype == self->dtype) return call_return(call, self);
     TRY(call_create_result(call, dtype, &self->shape, &copy));
-    tensor_copy(call->arena, &copy, self);
+    tensor_copy(call->scratch, &copy, self);
     return REGRAFT_OK;
 }
 
@@ -77,7 +77,7 @@ static regraft_status write_self(struct call *call, const struct tensor *source)
     if (!tensor_broadcast(source, &self->shape, &same))
         return call_fail(call, REGRAFT_REJECTED, "sizes %s cannot be written to a tensor of sizes %s",
                          shape_print(call->arena, &source->shape), shape_print(call->arena, &self->shape));
-    tensor_copy(call->arena, self, source);
+    tensor_copy(call->scratch, self, source);
     return call_return(call, self);
 }
 

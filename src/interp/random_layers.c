@@ -70,7 +70,7 @@ static bool rope_width(struct layer_call *call, int64_t *width) {
     return true;
 }
 
-/* kv_c [tokens, rank], k_pe [tokens, (1,) rope]; the attention has also q [tokens, heads, nope + rope] and its output */
+/* kv_c [tokens, rank], k_pe [tokens, (1,) rope]; for the attention also q [tokens, heads, nope + rope], its output */
 static regraft_status bind_latent(struct layer_call *call) {
     enum dtype dtype, other;
     struct shape kv_c, q, output;

@@ -11,7 +11,7 @@ struct memory {
     size_t limit;            /* nodes with an index below have entries */
     struct place *places;    /* by node index */
     uint32_t *sharing;       /* union-find over node indices: roots that may share storage */
-    order_list *writes;      /* by the representative of a sharing set: orders of raw writes, rising */
+    order_list *writes;      /* by the representative of a sharing set: orders of raw writes */
     uint32_t *last_read;     /* by node index; of the graph as it was */
     bool *escapes;
     struct map *results;     /* (call, item) -> the first getitem node of that item */
@@ -313,6 +313,12 @@ regraft_status memory_replace(struct memory *memory, struct node *node, struct n
     push_views(memory, node, &list);
     graph_replace(memory->graph, node, other);
     return refresh_all(memory, &list);
+}
+
+void memory_take_over(struct memory *memory, const struct node *root, const struct node *old) {
+    order_list *to = &memory->writes[representative(memory, root->index)];
+    const order_list *from = &memory->writes[representative(memory, old->index)];
+    for (size_t i = 0; to != from && i < from->count; i++) vector_push(memory->arena, to, from->items[i]);
 }
 
 void memory_stand_in(struct memory *memory, struct node *inserted, const struct node *node) {

@@ -31,6 +31,8 @@ const struct place *memory_place(struct memory *memory, const struct node *node)
 regraft_status memory_refresh(struct memory *memory, struct node *node);
 /* graph_replace, and memory_refresh of what then reads `other`. */
 regraft_status memory_replace(struct memory *memory, struct node *node, struct node *other);
+/* Lets the raw writes to `old`, a root that is replaced, count as writes to `root`. */
+void memory_take_over(struct memory *memory, const struct node *root, const struct node *old);
 /* Lets an inserted node count as standing and being read where `node` does. */
 void memory_stand_in(struct memory *memory, struct node *inserted, const struct node *node);
 /* For a node of class update with known window; `exact` false otherwise. */

@@ -314,6 +314,7 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
     }
     if (!same_layout(forwarding, flat->type, (*node)->type)) return REGRAFT_OK;
     graph_remark(graph, *node, true, "writes %.*s into its place at once: %.*s was only read from there and written back", TEXT_ARGS(inner.place.source->name), TEXT_ARGS(carrier->name));
+    memory_take_over(forwarding->memory, root_of(forwarding, flat), *node);
     TRY(memory_replace(forwarding->memory, *node, flat));
     graph_remove(graph, *node);
     *node = flat;

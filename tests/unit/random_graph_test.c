@@ -286,8 +286,8 @@ static const char *write_graph(struct arena *arena, uint64_t seed) {
 /* ---- running ---- */
 
 static struct graph *read_graph(struct context *context, const char *text) {
-    struct file *file;
-    struct graph *graph;
+    struct file *file = NULL;
+    struct graph *graph = NULL;
     if (file_read_memory(context, "random.txt", text_of(text), &file) || file_graph(context, file, -1, NULL, &graph) || infer_graph(graph))
         fail_msg("%s\n%s", context->diagnostics.message, text);
     return graph;
@@ -323,7 +323,8 @@ static void check_one(struct context *context, uint64_t seed, struct totals *tot
     builder_string(&out, text);
     builder_string(&out, "\n");
     graph_print(after, &out);
-    fail_msg("seed %llu\n%s", (unsigned long long)seed, out.data);
+    fprintf(stderr, "%s", out.data); /* too long for cmocka's messages */
+    fail_msg("seed %llu", (unsigned long long)seed);
 }
 
 static void check_in_context(uint64_t seed, struct totals *totals) {
@@ -350,7 +351,7 @@ static void random_graphs_keep_their_values(void **state) {
     unsigned long count = setting("REGRAFT_RANDOM_GRAPHS", 2000), seed = setting("REGRAFT_RANDOM_SEED", 1);
     for (unsigned long i = 0; i < count; i++) check_in_context(seed + i, &totals);
     print_message("%zu graphs: %zu updates before, %zu after\n", totals.graphs, totals.scatters_before, totals.scatters_after);
-    assert_true(totals.scatters_after <= totals.scatters_before); /* the passes did something: printed above */
+    if (count >= 100) assert_true(totals.scatters_after * 2 < totals.scatters_before); /* the passes do something */
 }
 
 int main(void) {
