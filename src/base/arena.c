@@ -26,6 +26,7 @@ struct arena {
     struct block *block;
     struct deferred *deferred;
     struct arena_guard *guard; /* of the root only */
+    struct block *spare;       /* of the root only: blocks that children gave back, for the next ones */
 };
 
 static void *default_allocate(void *user, size_t size) {
@@ -64,13 +65,36 @@ struct arena *arena_child(struct arena *parent) {
     return child;
 }
 
+static struct arena *root_of(struct arena *arena) {
+    while (arena->parent) arena = arena->parent;
+    return arena;
+}
+
+static void release_blocks(struct arena *arena, struct block *block) {
+    for (struct block *previous; block; block = previous) {
+        previous = block->previous;
+        arena->allocator.release(arena->allocator.user, block, block->size);
+    }
+}
+
+/* Memory that was just used is warm: the next child gets it first. */
+static void keep_blocks(struct arena *root, struct block *block) {
+    for (struct block *previous; block; block = previous) {
+        previous = block->previous;
+        block->previous = root->spare;
+        root->spare = block;
+    }
+}
+
 void arena_destroy(struct arena *arena) {
     if (!arena) return;
     while (arena->children) arena_destroy(arena->children);
     for (struct deferred *item = arena->deferred; item; item = item->next) item->release(item->object);
-    for (struct block *block = arena->block, *previous; block; block = previous) {
-        previous = block->previous;
-        arena->allocator.release(arena->allocator.user, block, block->size);
+    if (arena->parent) {
+        keep_blocks(root_of(arena), arena->block);
+    } else {
+        release_blocks(arena, arena->block);
+        release_blocks(arena, arena->spare);
     }
     if (arena->parent) {
         *arena->link = arena->next_sibling;
@@ -80,22 +104,21 @@ void arena_destroy(struct arena *arena) {
 }
 
 void arena_exhausted(struct arena *arena) {
-    while (arena->parent) arena = arena->parent;
-    struct arena_guard *guard = arena->guard;
+    struct arena *root = root_of(arena);
+    struct arena_guard *guard = root->guard;
     if (!guard) abort(); /* an internal call without a public entry point above it */
-    arena->guard = guard->outer;
+    root->guard = guard->outer;
     longjmp(guard->target, 1);
 }
 
 void arena_guard_enter(struct arena *arena, struct arena_guard *guard) {
-    while (arena->parent) arena = arena->parent;
-    guard->outer = arena->guard;
-    arena->guard = guard;
+    struct arena *root = root_of(arena);
+    guard->outer = root->guard;
+    root->guard = guard;
 }
 
 void arena_unguard(struct arena *arena, struct arena_guard *guard) {
-    while (arena->parent) arena = arena->parent;
-    arena->guard = guard->outer;
+    root_of(arena)->guard = guard->outer;
 }
 
 static size_t next_block_size(const struct arena *arena, size_t need) {
@@ -104,11 +127,24 @@ static size_t next_block_size(const struct arena *arena, size_t need) {
     return size < need ? need : size;
 }
 
+/* The first spare block of at least `size` bytes, taken out of the list; NULL when there is none. */
+static struct block *take_spare(struct arena *root, size_t size) {
+    for (struct block **link = &root->spare; *link; link = &(*link)->previous) {
+        struct block *block = *link;
+        if (block->size < size) continue;
+        *link = block->previous;
+        return block;
+    }
+    return NULL;
+}
+
 static void *allocate_from_new_block(struct arena *arena, size_t size) {
     const size_t header = aligned(sizeof(struct block));
     if (size > SIZE_MAX - header) arena_exhausted(arena);
     size_t total = next_block_size(arena, header + size);
-    struct block *block = arena->allocator.allocate(arena->allocator.user, total);
+    struct block *block = take_spare(root_of(arena), total);
+    if (block) total = block->size;
+    else block = arena->allocator.allocate(arena->allocator.user, total);
     if (!block) arena_exhausted(arena);
     *block = (struct block){.previous = arena->block, .size = total, .used = header + size};
     arena->block = block;

@@ -12,6 +12,11 @@ struct graph *graph_create(struct context *context) {
     return graph;
 }
 
+static void touch(struct graph *graph) {
+    graph->changed = true;
+    graph->revision++;
+}
+
 /* ---- names ---- */
 
 /* The name without a trailing `_12`, so that copies of slice_scatter_3 become slice_scatter_4 and not slice_scatter_3_1. */
@@ -60,7 +65,7 @@ struct node *graph_insert(struct graph *graph, struct node *before, enum node_ki
     *map_slot_text(graph->names, node->name) = node;
     link_before(graph, node, before);
     graph->node_count++;
-    graph->changed = true;
+    touch(graph);
     return node;
 }
 
@@ -94,21 +99,20 @@ void graph_remove(struct graph *graph, struct node *node) {
     unlink_node(graph, node);
     *map_slot_text(graph->names, node->name) = NULL;
     graph->node_count--;
-    graph->changed = true;
+    touch(graph);
 }
 
-void graph_replace(struct graph *graph, struct node *node, struct node *other) {
+void graph_replace(struct node *node, struct node *other) {
     while (node->users) {
         struct value *use = node->users;
         value_set_node(use->use.user, use, other);
     }
-    graph->changed = true;
 }
 
 void graph_move(struct graph *graph, struct node *node, struct node *before) {
     unlink_node(graph, node);
     link_before(graph, node, before);
-    graph->changed = true;
+    touch(graph);
 }
 
 void graph_number(struct graph *graph) {
@@ -142,6 +146,7 @@ void value_set_none(struct node *user, struct value *value) {
         for (size_t i = 0; i < value->list.count; i++) value_set_none(user, &value->list.items[i]);
     *value = (struct value){.kind = value_none, .keyword = value->keyword};
     user->settled = false;
+    touch(user->graph);
 }
 
 void value_set_integer(struct node *user, struct value *value, int64_t integer) {

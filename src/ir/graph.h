@@ -10,6 +10,7 @@
 struct node;
 struct graph;
 struct window;
+struct memory;
 
 enum value_kind {
     value_none,
@@ -119,6 +120,10 @@ struct graph {
     struct map *names;   /* text -> struct node */
     struct map *counters; /* base name -> next suffix, for new names */
     bool changed;        /* since it was read: then liveness is printed anew */
+    uint64_t revision;   /* counts all changes: what was found out about a revision holds as long as it is the same */
+    struct memory *memory; /* memory_of's, of revision `memory_revision` and in `memory_arena` */
+    uint64_t memory_revision;
+    struct arena *memory_arena;
     struct text leading;   /* everything before the signature, as written */
     struct text signature; /* `class ...` to the end of `def forward(...):`, as written; "" for a graph made by calls */
     struct text trailing;  /* everything after the return statement, as written */
@@ -144,7 +149,7 @@ struct node *graph_insert_getitem(struct graph *graph, struct node *before, stru
 /* Removes a node that nobody uses. */
 void graph_remove(struct graph *graph, struct node *node);
 /* Lets all users of `node` use `other` instead. */
-void graph_replace(struct graph *graph, struct node *node, struct node *other);
+void graph_replace(struct node *node, struct node *other);
 /* Moves a node before another. */
 void graph_move(struct graph *graph, struct node *node, struct node *before);
 struct node *graph_find(const struct graph *graph, struct text name);

@@ -311,7 +311,7 @@ regraft_status memory_refresh(struct memory *memory, struct node *node) {
 regraft_status memory_replace(struct memory *memory, struct node *node, struct node *other) {
     node_list list = {0};
     push_views(memory, node, &list);
-    graph_replace(memory->graph, node, other);
+    graph_replace(node, other);
     return refresh_all(memory, &list);
 }
 
@@ -379,5 +379,18 @@ regraft_status memory_create(struct graph *graph, struct arena *arena, struct me
     }
     for (struct node *node = graph->last; node; node = node->previous) note_reads(memory, node);
     *result = memory;
+    return REGRAFT_OK;
+}
+
+regraft_status memory_of(struct graph *graph, struct memory **result) {
+    if (!graph->memory || graph->memory_revision != graph->revision) {
+        arena_destroy(graph->memory_arena);
+        graph->memory = NULL;
+        graph->memory_arena = NULL;
+        graph->memory_arena = arena_child(graph->arena);
+        TRY(memory_create(graph, graph->memory_arena, &graph->memory));
+        graph->memory_revision = graph->revision;
+    }
+    *result = graph->memory;
     return REGRAFT_OK;
 }

@@ -26,6 +26,9 @@ struct update_place {
 struct memory;
 /* Numbers the nodes and looks at the whole graph once; linear. */
 regraft_status memory_create(struct graph *graph, struct arena *arena, struct memory **memory);
+/* The same, kept by the graph and made anew only after a change. A pass may go on with it while it changes the graph, by
+ * the functions below; the next call makes a new one. */
+regraft_status memory_of(struct graph *graph, struct memory **memory);
 const struct place *memory_place(struct memory *memory, const struct node *node);
 /* Looks anew at a node that was inserted or whose arguments have changed, and at all views of it. */
 regraft_status memory_refresh(struct memory *memory, struct node *node);

@@ -95,7 +95,7 @@ regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
     struct map *seen = map_create(scratch);
     struct builder key;
     builder_init(&key, scratch);
-    TRY(memory_create(graph, scratch, &memory));
+    TRY(memory_of(graph, &memory));
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
         if (!node_is_pure(node)) continue;
@@ -106,7 +106,7 @@ regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
             *slot = node;
         } else if (may_merge(memory, first, node)) {
             graph_remark(graph, node, true, "merged with %.*s: the same operation on the same arguments", TEXT_ARGS(first->name));
-            graph_replace(graph, node, first);
+            graph_replace(node, first);
             graph_remove(graph, node);
         }
     }

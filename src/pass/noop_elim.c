@@ -62,7 +62,8 @@ static struct node *replacement(struct memory *memory, struct node *node, const 
 
 regraft_status pass_noop_elim(struct graph *graph, struct arena *scratch) {
     struct memory *memory;
-    TRY(memory_create(graph, scratch, &memory));
+    (void)scratch;
+    TRY(memory_of(graph, &memory));
     for (struct node *node = graph->first, *next; node; node = next) {
         const char *reason;
         next = node->next;

@@ -382,7 +382,7 @@ static void explain_rest(struct forwarding *forwarding) {
 
 regraft_status pass_scatter_split_replace(struct graph *graph, struct arena *scratch) {
     struct forwarding forwarding = {.graph = graph, .context = graph->context, .scratch = scratch, .output = graph->last, .copies = map_create(scratch)};
-    TRY(memory_create(graph, scratch, &forwarding.memory));
+    TRY(memory_of(graph, &forwarding.memory));
     remember_results(&forwarding);
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;

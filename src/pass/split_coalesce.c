@@ -91,7 +91,7 @@ static void merge_split(struct coalescing *coalescing, struct node *first, struc
     while (second->users) {
         struct node *item = second->users->use.user, *same = existing_item(graph, first, item->arguments[1].integer, item);
         if (same) {
-            graph_replace(graph, item, same);
+            graph_replace(item, same);
             graph_remove(graph, item);
         } else {
             value_set_node(item, &item->arguments[0], first);
@@ -151,7 +151,7 @@ static void replace_slice(struct graph *graph, struct node *slice, struct node *
         item->order = slice->order;
     }
     graph_remark(graph, slice, true, "is piece %lld of %.*s", (long long)index, TEXT_ARGS(split->name));
-    graph_replace(graph, slice, item);
+    graph_replace(slice, item);
     graph_remove(graph, slice);
 }
 

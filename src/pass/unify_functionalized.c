@@ -268,7 +268,7 @@ regraft_status pass_unify_functionalized(struct graph *graph, struct arena *scra
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
         if (!node_is(node, operation_higher_order_auto_functionalized_v2)) continue;
-        if (!memory) TRY(memory_create(graph, scratch, &memory));
+        if (!memory) TRY(memory_of(graph, &memory));
         struct unification *unification = arena_new(scratch, struct unification);
         *unification = (struct unification){.graph = graph, .memory = memory, .call = node, .previous = node->previous};
         TRY(unify(unification));

@@ -24,7 +24,7 @@ static void check_use(void *user, struct value *value) {
 }
 
 static regraft_status check_shape(const struct node *node) {
-    if (graph_find(node->graph, node->name) != node) return broken(node, "has a name that another statement has", "names are unique");
+    if (!node->settled && graph_find(node->graph, node->name) != node) return broken(node, "has a name that another statement has", "names are unique");
     if (node->kind == node_placeholder && node->previous && node->previous->kind != node_placeholder)
         return broken(node, "is an input behind other statements", "inputs stand first");
     if ((node->kind == node_output) != (node->next == NULL)) return broken(node, "is the last statement", "a graph ends with one return");

@@ -76,7 +76,7 @@ static void test_changed_statements(void **state) {
     struct node *made = graph_insert_call(graph, c, find(context, "aten.neg.default"), 1);
     made->type = a->type;
     value_set_node(made, &made->arguments[0], a);
-    graph_replace(graph, graph_find(graph, TEXT("b")), made);
+    graph_replace(graph_find(graph, TEXT("b")), made);
     graph_remove(graph, graph_find(graph, TEXT("b")));
     graph_move(graph, graph_duplicate(graph, c, a), a);
     graph_find(graph, TEXT("a_1"))->location = c->location;
