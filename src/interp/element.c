@@ -61,9 +61,17 @@ static uint32_t encode_special(const struct format *format, uint32_t sign, bool 
     return is_nan ? sign | infinity | 1u << (format->mantissa_bits - 1) : sign | infinity;
 }
 
+/* The upper half of an f32, rounded: adding just less than half of the last place carries where it must. */
+static uint32_t encode_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
 uint32_t element_encode(enum dtype dtype, double value) {
     const struct format *format = &formats[dtype];
     value = (double)(float)value;
+    if (dtype == dtype_bf16 && !isnan(value)) return encode_bf16((float)value);
     if (format->nan == nan_exponent_only) return encode_exponent_only(value);
     uint32_t sign_bit = 1u << (format->exponent_bits + format->mantissa_bits);
     uint32_t sign = signbit(value) ? sign_bit : 0;
@@ -231,5 +239,8 @@ void element_poison(enum dtype dtype, void *bytes, size_t count) {
         element_store_complex(dtype, element, (double)NAN, (double)NAN);
     else
         element_store_integer(dtype, element, INT64_C(0x5bad5bad5bad5bad));
-    for (size_t i = 0; i < count; i++) memcpy((unsigned char *)bytes + i * size, element, size);
+    if (count == 0) return;
+    memcpy(bytes, element, size);
+    for (size_t done = 1; done < count; done *= 2) /* what is there, once more */
+        memcpy((unsigned char *)bytes + done * size, bytes, (count - done < done ? count - done : done) * size);
 }

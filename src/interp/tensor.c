@@ -172,7 +172,12 @@ int64_t tensor_position(const struct tensor *tensor, const int64_t *index) {
 }
 
 double *tensor_reals(struct arena *arena, const struct tensor *tensor) {
-    double *reals = arena_array(arena, double, (size_t)tensor_count(tensor)), *next = reals;
+    size_t count = (size_t)tensor_count(tensor);
+    double *reals = arena_array(arena, double, count), *next = reals;
+    if (tensor_is_contiguous(tensor)) {
+        for (size_t i = 0; i < count; i++) reals[i] = tensor_real(tensor, tensor->offset + (int64_t)i);
+        return reals;
+    }
     for (struct walk walk = walk_start(1, &tensor); walk.left; walk_next(&walk))
         *next++ = tensor_real(tensor, walk.position[0]);
     return reals;

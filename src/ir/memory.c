@@ -69,12 +69,11 @@ const struct place *memory_place(struct memory *memory, const struct node *node)
     return node->index < memory->limit ? &memory->places[node->index] : &nowhere;
 }
 
-/* Whether `user` takes a view of the value with the absolute offset 0: then (views only narrow) the value starts its storage. */
+/* Whether an auto_functionalized_v2 call writes a view of the value that has the absolute offset 0. Functionalization takes
+ * such views from their base by view operations, which only narrow, so then the base starts its storage. */
 static bool shows_offset_zero(const struct node *user, const struct node *root) {
     static const char suffix[] = "_storage_offset";
     int64_t offset, base;
-    if (node_is(user, operation_aten_as_strided_default))
-        return value_as_node(node_argument(user, 0)) == root && value_as_integer(node_argument(user, 3), &offset) && offset == 0;
     if (!node_is(user, operation_higher_order_auto_functionalized_v2)) return false;
     for (size_t i = 1; i < user->argument_count; i++) { /* _x_storage_offset = 0 and _x_base_index = the root's */
         struct text keyword = user->arguments[i].keyword;

@@ -2,7 +2,8 @@
  *
  * Legal when both compute the same (node_is_pure), no buffer that they read is written between them, and the two results
  * may become one: a fresh result must not be written in place later, nor be returned, for the caller could tell one buffer
- * from two. Allocations stay apart: whoever writes them needs his own. */
+ * from two. A view with a known place is no memory of its own: two of the same are one. Allocations stay apart: whoever
+ * writes them needs his own. */
 #include "ir/memory.h"
 #include "pass/pass.h"
 
@@ -73,21 +74,33 @@ static void check_read(void *user, struct value *value) {
     if (place->root && memory_written_between(reading->memory, place->root, reading->after, reading->until)) reading->written = true;
 }
 
-static bool is_fresh(struct memory *memory, const struct node *node) {
+/* Whether the value is a window onto memory that was there before, whatever is written when. */
+static bool is_plain_view(struct memory *memory, const struct node *node) {
     const struct place *place = memory_place(memory, node);
-    return node->type->kind == type_tensor && (place->root == node || !place->exact);
+    return place->exact && place->root != node;
+}
+
+static bool is_written_later(struct memory *memory, const struct node *value, const struct node *call) {
+    const struct node *root = memory_place(memory, value)->root;
+    return memory_written_between(memory, root ? root : value, call->order, call->graph->last->order);
+}
+
+/* Whether the memory of a call's result, or of an item of it, is written in place after the call. */
+static bool result_is_written(struct memory *memory, const struct node *call) {
+    if (is_written_later(memory, call, call)) return true;
+    for (const struct value *use = call->users; use; use = use->use.next)
+        if (use->use.user->kind == node_getitem && is_written_later(memory, use->use.user, call)) return true;
+    return false;
 }
 
 static bool may_merge(struct memory *memory, struct node *first, struct node *second) {
     struct reading reading = {memory, first->order, second->order, false};
-    bool view = first->operation && first->operation->class == class_view;
     if (!same_type(first->graph->context->symbols, first->type, second->type)) return false;
-    if (!view) node_each_use(second, check_read, &reading);
+    if (is_plain_view(memory, first) && is_plain_view(memory, second)) return true;
+    node_each_use(second, check_read, &reading);
     if (reading.written) return false;
-    if (!is_fresh(memory, first)) return true;
-    uint32_t end = first->graph->last->order;
-    return !memory_written_between(memory, first, first->order, end) && !memory_written_between(memory, second, second->order, end) &&
-           !memory_escapes(memory, second);
+    if (first->type->kind == type_integer) return true;
+    return !result_is_written(memory, first) && !result_is_written(memory, second) && !memory_escapes(memory, second);
 }
 
 regraft_status pass_cse(struct graph *graph, struct arena *scratch) {

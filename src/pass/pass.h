@@ -2,7 +2,7 @@
 #ifndef REGRAFT_PASS_PASS_H
 #define REGRAFT_PASS_PASS_H
 
-#include "ir/graph.h"
+#include "ir/verify.h"
 
 struct pass {
     const char *name, *summary;
@@ -19,10 +19,6 @@ extern const char default_pipeline[];
 /* Runs the passes of a pipeline text ("noop-elim,cse"), the verifier before the first and after each unless
  * options->verify is 0. `options` NULL: the defaults. */
 regraft_status pipeline_run(struct graph *graph, const char *pipeline, const regraft_run_options *options);
-
-/* Rules that every graph keeps (docs/memory.md): definitions before uses, one output at the end, names that are unique,
- * calls that fit their schemas and types. REGRAFT_REJECTED at the node that breaks one. */
-regraft_status graph_verify(struct graph *graph);
 
 #define PASS(identifier, name, summary) regraft_status pass_##identifier(struct graph *graph, struct arena *scratch);
 #include "pass/passes.def"

@@ -168,11 +168,17 @@ static regraft_status read_part(struct forwarding *forwarding, struct reading *r
     return replace_read(forwarding, reading, chain_result(chain), "its place lies inside the place that was written", step);
 }
 
+static bool same_offset(struct forwarding *forwarding, const struct node *a, const struct node *b) {
+    const struct place *x = memory_place(forwarding->memory, a), *y = memory_place(forwarding->memory, b);
+    return x->exact && y->exact && symint_equal(forwarding->context->symbols, x->window.offset, y->window.offset) == answer_yes;
+}
+
 /* R apart from W: the same read of the base. */
 static regraft_status read_base(struct forwarding *forwarding, struct reading *reading, enum step *step) {
     struct node *base = reading->written.base, *node = reading->node;
     const char *reason = obstacle(forwarding, node, reading->update, base);
     if (!same_layout(forwarding, reading->update->type, base->type)) reason = "its base has other strides";
+    if (reading->place->by_numbers && !same_offset(forwarding, reading->update, base)) reason = "as_strided counts from the start of the storage, which may be another one";
     if (!reaches(node, reading->update)) return REGRAFT_OK;
     if (reason) {
         graph_remark(forwarding->graph, node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name), reason);
@@ -292,12 +298,15 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
     bool found;
     *again = false;
     if (!look_at(forwarding, *node, &outer)) return REGRAFT_OK;
-    struct node *carrier = outer.place.source;
+    struct node *carrier = outer.place.source, *source;
     if (!carrier->operation || carrier->operation->class != class_update || !look_at(forwarding, carrier, &inner)) return REGRAFT_OK;
     bool reads_it = inner.base->root == outer.base->root && places_identical(forwarding->context, &inner.base->window, &outer.in_base) == answer_yes;
-    if (!reads_it || outer.base->by_numbers || inner.base->by_numbers || place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no) return REGRAFT_OK;
+    source = inner.place.source;
+    bool fits = source->type->kind == type_tensor && source->type->dtype == (*node)->type->dtype && device_equal(source->type->device, (*node)->type->device) &&
+                layout_same_sizes(forwarding->context->symbols, &source->type->layout, &inner.in_base.layout) == answer_yes;
+    if (!fits || !reads_it || outer.base->by_numbers || inner.base->by_numbers || place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no) return REGRAFT_OK;
     if (memory_written_between(forwarding->memory, outer.base->root, carrier->order, (*node)->order) ||
-        memory_written_between(forwarding->memory, root_of(forwarding, inner.place.source), carrier->order, (*node)->order) ||
+        memory_written_between(forwarding->memory, root_of(forwarding, source), carrier->order, (*node)->order) ||
         memory_written_between(forwarding->memory, carrier, carrier->order, (*node)->order)) return REGRAFT_OK;
     chain = arena_new(forwarding->scratch, struct view_chain);
     struct node *previous = (*node)->previous, *flat;
@@ -307,13 +316,13 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
         drop_chain(forwarding, chain);
         return REGRAFT_OK;
     }
-    TRY(window_put(graph, *node, chain, inner.place.source, &flat));
+    TRY(window_put(graph, *node, chain, source, &flat));
     for (struct node *made = previous ? previous->next : graph->first; made != *node; made = made->next) {
         memory_stand_in(forwarding->memory, made, *node);
         TRY(memory_refresh(forwarding->memory, made));
     }
     if (!same_layout(forwarding, flat->type, (*node)->type)) return REGRAFT_OK;
-    graph_remark(graph, *node, true, "writes %.*s into its place at once: %.*s was only read from there and written back", TEXT_ARGS(inner.place.source->name), TEXT_ARGS(carrier->name));
+    graph_remark(graph, *node, true, "writes %.*s into its place at once: %.*s was only read from there and written back", TEXT_ARGS(source->name), TEXT_ARGS(carrier->name));
     memory_take_over(forwarding->memory, root_of(forwarding, flat), *node);
     TRY(memory_replace(forwarding->memory, *node, flat));
     graph_remove(graph, *node);

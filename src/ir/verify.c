@@ -1,7 +1,7 @@
 /* The verifier: rules that hold before the first pass and after each one. */
+#include "ir/verify.h"
+
 #include "ir/infer.h"
-#include "ir/memory.h"
-#include "pass/pass.h"
 
 static regraft_status broken(const struct node *node, const char *what, const char *expected) {
     return fail(&node->graph->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s %s; %s", TEXT_ARGS(node->name), what, expected);
