@@ -1,5 +1,5 @@
 /* Any bytes as a trace log: an error or graphs, each of whose stages is an error or a graph that can be printed. */
-#include "fx/fx.h"
+#include "fuzz_support.h"
 
 static void read_stages(struct context *context, struct file *file, int index) {
     const struct file_graph *owner = &file->graphs.items[index];
@@ -16,40 +16,10 @@ static void read_stages(struct context *context, struct file *file, int index) {
 
 static void read(struct context *context, struct text bytes) {
     struct file *file;
-    if (file_read_memory(context, "fuzz", bytes, &file) != REGRAFT_OK) return;
+    struct builder text;
+    builder_init(&text, context->arena);
+    builder_string(&text, "V1122 03:04:42.538000 403 torch/x.py:1] {\""); /* so that it is taken for a log */
+    builder_add(&text, bytes);
+    if (file_read_memory(context, "fuzz", builder_text(&text), &file) != REGRAFT_OK) return;
     for (size_t i = 0; i < file->graphs.count && i < 4; i++) read_stages(context, file, (int)i);
-}
-
-/* The table is the same for all inputs and by far the dearest part of a context: it is made once, and only read. */
-static struct operations *shared_operations(void) {
-    static struct context keeper;
-    struct arena_guard guard;
-    if (keeper.operations) return keeper.operations;
-    keeper.arena = arena_create(NULL);
-    if (!keeper.arena || arena_guarded(keeper.arena, &guard)) __builtin_trap();
-    diagnostics_init(&keeper.diagnostics, keeper.arena);
-    if (operations_create(keeper.arena, &keeper.diagnostics, &keeper.operations) != REGRAFT_OK) __builtin_trap();
-    arena_unguard(keeper.arena, &guard);
-    return keeper.operations;
-}
-
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
-    static const char record[] = "V1122 03:04:42.538000 403 torch/x.py:1] {\"";
-    struct context context = {.arena = arena_create(NULL), .operations = shared_operations()};
-    struct arena_guard guard;
-    if (!context.arena) return 0;
-    if (!arena_guarded(context.arena, &guard)) {
-        struct builder text;
-        diagnostics_init(&context.diagnostics, context.arena);
-        context.symbols = symbols_create(context.arena);
-        builder_init(&text, context.arena);
-        builder_string(&text, record); /* so that it is taken for a log */
-        builder_add(&text, (struct text){(const char *)data, size});
-        read(&context, builder_text(&text));
-        arena_unguard(context.arena, &guard);
-    }
-    arena_destroy(context.arena);
-    return 0;
 }
