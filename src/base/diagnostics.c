@@ -21,10 +21,27 @@ void source_locate(const struct source *source, size_t offset, size_t *line, siz
     *column = offset - start + 1;
 }
 
-/* Whether a byte can be shown in a terminal as it is; bytes of UTF-8 sequences can. */
-static char printable(char byte) {
-    unsigned char code = (unsigned char)byte;
-    return code < 0x20 || code == 0x7f ? ' ' : byte;
+/* The length of the UTF-8 character at the start of a text that is not empty; 0: it cannot be shown in a terminal. */
+static size_t character_length(struct text text) {
+    const unsigned char *bytes = (const unsigned char *)text.data, first = *bytes;
+    if (first < 0x80) return first >= 0x20 && first != 0x7f;
+    size_t length = first < 0xc2 || first > 0xf4 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (length > text.length || (first == 0xc2 && bytes[1] < 0xa0)) return 0; /* cut off; a control character */
+    for (size_t i = 1; i < length; i++)
+        if ((bytes[i] & 0xc0) != 0x80) return 0;
+    return length;
+}
+
+/* Adds the text with a stand-in for what cannot be shown; returns how many characters that makes. */
+static size_t add_shown(struct builder *out, struct text text) {
+    size_t count = 0;
+    for (; text.length; count++) {
+        size_t length = character_length(text);
+        if (length) builder_add(out, (struct text){text.data, length});
+        else builder_byte(out, (unsigned char)*text.data < 0x80 ? ' ' : '?');
+        text = text_skip(text, length ? length : 1);
+    }
+    return count;
 }
 
 /* The source line, cut around the caret when it is very long, and the caret below it. */
@@ -35,9 +52,10 @@ static void add_line(struct builder *out, struct position position, size_t colum
     if (column > widest_line / 2) from = position.offset - widest_line / 2;
     size_t to = end - from > widest_line ? from + widest_line : end;
     builder_string(out, from > start ? "  ..." : "  ");
-    for (size_t i = from; i < to; i++) builder_byte(out, printable(text[i]));
+    size_t before = add_shown(out, (struct text){text + from, position.offset - from});
+    add_shown(out, (struct text){text + position.offset, to - position.offset});
     builder_string(out, to < end ? "...\n" : "\n");
-    for (size_t i = 0; i < position.offset - from + (from > start ? 5 : 2); i++) builder_byte(out, ' ');
+    for (size_t i = 0; i < before + (from > start ? 5 : 2); i++) builder_byte(out, ' ');
     builder_byte(out, '^');
     for (size_t i = 1; i < position.length && position.offset + i < to; i++) builder_byte(out, '~');
     builder_byte(out, '\n');
@@ -53,7 +71,7 @@ static void add_message(struct builder *out, struct position position, const cha
         builder_string(out, "regraft: ");
     }
     builder_format(out, "%s: ", kind);
-    builder_string(out, text_format_list(out->arena, format, list));
+    add_shown(out, text_of(text_format_list(out->arena, format, list)));
     builder_byte(out, '\n');
     if (position.source) add_line(out, position, column);
 }

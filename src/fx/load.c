@@ -8,6 +8,8 @@
 
 /* A deflate stream grows at most 1032 times, so a small file cannot ask for more than that; and no log needs more than: */
 enum { most_growth = 1032, most_bytes = 1 << 30 };
+/* A large text grows some ten times; one that grows this much is no text. */
+enum { largest_unsuspected = 1 << 26, most_growth_of_text = 250 };
 
 /* ---- files ---- */
 
@@ -80,12 +82,17 @@ static bool is_gzip(const unsigned char *bytes, size_t length) {
     return length > 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
 }
 
+/* Whether this many bytes of gzip data can be that many of text. */
+static bool is_plausible(size_t taken, size_t size) {
+    return size / most_growth <= taken && (size <= largest_unsuspected || size / most_growth_of_text <= taken);
+}
+
 /* The size that the trailer gives, when it can be true: that of the last member, modulo 2^32. */
 static size_t inflated_size(struct text bytes) {
     uint32_t size = 0;
     for (size_t i = 0; i < 4 && bytes.length >= 4; i++)
         size = size << 8 | (unsigned char)bytes.data[bytes.length - 1 - i];
-    return size < most_bytes && size / most_growth <= bytes.length ? (size_t)size + 1 : 64 * 1024;
+    return size < most_bytes && is_plausible(bytes.length, size) ? (size_t)size + 1 : 64 * 1024;
 }
 
 /* Inflates until the stream or the output buffer ends. */
@@ -112,12 +119,18 @@ regraft_status load_inflate(struct context *context, struct text bytes, struct s
     if (inflateInit2(&stream, 15 + 16) != Z_OK)
         return fail(&context->diagnostics, REGRAFT_INTERNAL, start, "zlib does not start");
     buffer_grow(&buffer, inflated_size(bytes));
-    int result;
-    while ((result = inflate_some(&stream, &buffer)) == Z_OK) {
+    int result = Z_OK;
+    while (result == Z_OK) {
+        result = inflate_some(&stream, &buffer);
+        size_t taken = bytes.length - stream.avail_in;
         if (buffer.length > most_bytes)
             return fail(&context->diagnostics, REGRAFT_REJECTED, start, "the file has more than %d bytes when inflated",
                         most_bytes);
-        if (buffer.length == buffer.capacity) buffer_grow(&buffer, buffer.capacity * 2);
+        if (!is_plausible(taken, buffer.length))
+            return fail(&context->diagnostics, REGRAFT_REJECTED, start,
+                        "%zu bytes of gzip data make %zu bytes: more than %d times as many, which no graph or log does",
+                        taken, buffer.length, most_growth_of_text);
+        if (result == Z_OK && buffer.length == buffer.capacity) buffer_grow(&buffer, buffer.capacity * 2);
     }
     if (result == Z_BUF_ERROR)
         return fail(&context->diagnostics, REGRAFT_REJECTED, start, "the gzip data is cut off; expected a whole file");

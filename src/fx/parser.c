@@ -153,6 +153,20 @@ static regraft_status read_signature(struct reader *reader) {
 
 /* ---- the body ---- */
 
+/* Nothing in the block of the function may follow its return. */
+static regraft_status check_end_of_function(struct cursor cursor, size_t indent) {
+    while (cursor.at < cursor.end) {
+        const char *start = cursor.at;
+        while (byte_is_space(cursor_peek(&cursor))) cursor.at++;
+        bool in_block = (size_t)(cursor.at - start) >= indent;
+        if (cursor_peek(&cursor) == '#') cursor_line(&cursor);
+        if (cursor.at < cursor.end && *cursor.at != '\n')
+            return in_block ? cursor_expected(&cursor, "the end of the function behind its 'return'") : REGRAFT_OK;
+        cursor.at++;
+    }
+    return REGRAFT_OK;
+}
+
 /* return VALUE, or return pytree.tree_unflatten([...], self._out_spec) of a module made by torch.export. */
 static regraft_status read_output(struct reader *reader) {
     struct cursor *cursor = &reader->cursor;
@@ -175,6 +189,8 @@ static regraft_status read_output(struct reader *reader) {
     const char *end = trailing.data + trailing.length;
     reader->graph->output_written = (struct text){start, (size_t)(end - start)};
     reader->graph->trailing = (struct text){end, (size_t)(cursor->end - end)};
+    cursor->at = end;
+    TRY(check_end_of_function(*cursor, reader->graph->indent.length));
     cursor->at = cursor->end;
     return REGRAFT_OK;
 }

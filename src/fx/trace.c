@@ -2,6 +2,7 @@
  * first member says what the record is; the others, which compilation it belongs to. */
 #include "fx/trace.h"
 
+#include "base/json.h"
 #include "fx/frame.h"
 #include "fx/load.h"
 
@@ -196,7 +197,7 @@ static regraft_status read_record(struct trace *trace, struct text record, struc
     json_error_t error;
     *trace->json = json_loadb(record.data, record.length, 0, &error);
     if (!*trace->json) {
-        if (json_error_code(&error) == json_error_out_of_memory) arena_exhausted(trace->context->arena);
+        if (json_lacked_memory(&error)) arena_exhausted(trace->context->arena);
         return fail(&trace->context->diagnostics, REGRAFT_REJECTED, position,
                     "the JSON of a trace record is malformed: %s", error.text);
     }

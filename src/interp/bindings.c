@@ -1,6 +1,6 @@
 #include "interp/bindings.h"
 
-#include <jansson.h>
+#include "base/json.h"
 
 void bindings_init(struct bindings *bindings, struct arena *arena) {
     tensor_set_init(&bindings->tensors, arena);
@@ -26,7 +26,7 @@ static regraft_status parse_entry(struct bindings *bindings, struct diagnostics 
     *object = NULL;
     if (text.length == 0) return REGRAFT_OK;
     *object = json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES, &error);
-    if (!*object && json_error_code(&error) == json_error_out_of_memory) arena_exhausted(bindings->tensors.arena);
+    if (!*object && json_lacked_memory(&error)) arena_exhausted(bindings->tensors.arena);
     if (*object) arena_defer(bindings->tensors.arena, release_json, *object);
     if (json_is_object(*object)) return REGRAFT_OK;
     return fail(diagnostics, REGRAFT_REJECTED, (struct position){0},

@@ -2,11 +2,12 @@
 #include "interp/safetensors.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/json.h"
 
 enum { prefix_length = 8, largest_header = 100 * 1000 * 1000 };
 
@@ -50,7 +51,7 @@ static regraft_status parse_header(struct reader *reader, size_t length, json_t 
     const char *text = (const char *)reader->bytes + prefix_length;
     if (length == 0 || text[0] != '{') return REJECT(reader, prefix_length, "expected '{', the start of the header");
     *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (!*header && json_error_code(&error) == json_error_out_of_memory) arena_exhausted(reader->arena);
+    if (!*header && json_lacked_memory(&error)) arena_exhausted(reader->arena);
     if (!*header)
         return REJECT(reader, prefix_length + (size_t)(error.position > 0 ? error.position : 0),
                       "the header is not JSON as the format wants it: %s", error.text);
@@ -89,10 +90,12 @@ static regraft_status read_offsets(struct reader *reader, const char *name, cons
 static regraft_status read_tensor(struct reader *reader, const char *name, const json_t *entry, struct tensor *tensor,
                                   struct extent *extent) {
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    *tensor = (struct tensor){.dtype = dtype ? dtype_from_safetensors_name(text_of(dtype)) : dtype_none};
+    if (!dtype)
+        return REJECT(reader, prefix_length, "tensor '%s': expected an object whose 'dtype' names the element type",
+                      name);
+    *tensor = (struct tensor){.dtype = dtype_from_safetensors_name(text_of(dtype))};
     if (tensor->dtype == dtype_none || tensor->dtype == dtype_f4e2m1fnx2)
-        return REJECT(reader, prefix_length, "tensor '%s': the element type '%s' is not supported", name,
-                      dtype ? dtype : "");
+        return REJECT(reader, prefix_length, "tensor '%s': the element type '%s' is not supported", name, dtype);
     TRY(read_shape(reader, name, json_object_get(entry, "shape"), &tensor->shape));
     TRY(read_offsets(reader, name, json_object_get(entry, "data_offsets"), extent));
     int64_t count = tensor_count(tensor);
@@ -211,7 +214,7 @@ static json_t *header_entry(const struct tensor *tensor, size_t begin, size_t en
                      "data_offsets", (json_int_t)begin, (json_int_t)end);
 }
 
-/* The header, padded with spaces to a multiple of 8; allocated by jansson. */
+/* The header, padded with spaces to a multiple of 8. */
 static struct text make_header(struct arena *arena, const struct tensor_set *set) {
     json_t *header = json_object(), *metadata = json_object();
     size_t offset = 0;
@@ -219,8 +222,9 @@ static struct text make_header(struct arena *arena, const struct tensor_set *set
     arena_defer(arena, release_json, header);
     for (size_t i = 0; i < set->metadata.count; i++) {
         struct text value = set->metadata.items[i].value;
-        json_object_set_new(metadata, text_string(arena, set->metadata.items[i].name),
-                            json_stringn(value.data, value.length));
+        if (json_object_set_new(metadata, text_string(arena, set->metadata.items[i].name),
+                                json_stringn(value.data, value.length)) != 0)
+            arena_exhausted(arena);
     }
     if (set->metadata.count) json_object_set(header, "__metadata__", metadata);
     json_decref(metadata);
@@ -231,12 +235,12 @@ static struct text make_header(struct arena *arena, const struct tensor_set *set
             arena_exhausted(arena);
         offset = end;
     }
-    char *text = json_dumps(header, JSON_COMPACT);
-    if (!text) arena_exhausted(arena);
-    arena_defer(arena, free, text);
+    size_t length = json_dumpb(header, NULL, 0, JSON_COMPACT);
+    char *text = arena_allocate(arena, length);
+    if (length == 0 || json_dumpb(header, text, length, JSON_COMPACT) != length) arena_exhausted(arena);
     struct builder out;
     builder_init(&out, arena);
-    builder_string(&out, text);
+    builder_add(&out, (struct text){text, length});
     while (out.length % prefix_length) builder_byte(&out, ' ');
     return builder_text(&out);
 }
@@ -254,9 +258,24 @@ static bool write_contents(FILE *file, struct text header, const struct tensor_s
     return fflush(file) == 0 && !ferror(file);
 }
 
+/* Devices and pipes cannot be replaced; they are written as they are. */
+static bool is_replaceable(const char *path) {
+    struct stat info;
+    return stat(path, &info) != 0 || S_ISREG(info.st_mode);
+}
+
+static regraft_status save_direct(struct diagnostics *diagnostics, const char *path, struct text header,
+                                  const struct tensor_set *set) {
+    FILE *file = fopen(path, "wb");
+    bool written = file && write_contents(file, header, set);
+    if (file && fclose(file) != 0) written = false;
+    return written ? REGRAFT_OK : failed(diagnostics, "write", path);
+}
+
 regraft_status safetensors_save(struct arena *arena, struct diagnostics *diagnostics, const char *path,
                                 const struct tensor_set *set) {
     struct text header = make_header(arena, set);
+    if (!is_replaceable(path)) return save_direct(diagnostics, path, header, set);
     char *temporary = arena_copy(arena, text_format(arena, "%s.XXXXXX", path), strlen(path) + sizeof ".XXXXXX");
     int descriptor = mkstemp(temporary);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");

@@ -4,11 +4,17 @@
 
 #include "ir/operation.h"
 
+/* What strides an operation is owed for an argument, as the engine that runs the graph has it. */
+struct contract {
+    struct text operation, argument; /* "vllm.unified_mla_attention_with_output.default", "k_pe" */
+};
+
 struct context {
     struct arena *arena;
     struct diagnostics diagnostics;
     struct symbols *symbols;
     struct operations *operations;
+    VECTOR(struct contract) contracts;
 };
 
 #endif

@@ -104,6 +104,17 @@ struct remark {
     bool applied;
 };
 
+/* A copy that a placed graph contains, and why. */
+struct copy {
+    const struct node *node;  /* the call that copies */
+    symint bytes;             /* that it writes */
+    struct text place;        /* what is copied: `mm[:, 16:24]`-like words, with sizes and strides */
+    struct text source;       /* "FILE:LINE" of the model, or "" */
+    const char *why;          /* the later reader, the contract, the caller's tensor */
+    const char *remedy;       /* what would make it unnecessary */
+    bool own;                 /* the model itself asks for it: a change of layout */
+};
+
 /* What a trace log tells beyond the text about a placeholder (ir may use it, text graphs have none). */
 struct input_memory {
     int64_t storage; /* equal numbers: the same storage; -1: not known */
@@ -132,6 +143,8 @@ struct graph {
     bool prints_frees;     /* the text frees names (`x = None`), as FX does */
     struct input_memory *input_memory; /* one for each placeholder in order, or NULL */
     VECTOR(struct remark) remarks;
+    VECTOR(struct copy) copies; /* of a placed graph */
+    bool placed;                /* every write names its buffer: the stage after `place` */
     const char *pass; /* the pass that runs, for remarks */
 };
 

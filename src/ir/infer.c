@@ -125,6 +125,9 @@ static regraft_status infer_getitem(struct inference *inference) {
                         "%.*s: %.*s has no items", TEXT_ARGS(node->name), TEXT_ARGS(source->name));
         return REGRAFT_OK;
     }
+    if (index < 0 && source->kind == node_call && source->operation && source->operation->class == class_higher)
+        return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s: item %lld of %.*s; items of a functionalised call are counted from 0",
+                    TEXT_ARGS(node->name), (long long)index, TEXT_ARGS(source->name));
     if (index < 0) index += (int64_t)type->item_count;
     if (index < 0 || (size_t)index >= type->item_count)
         return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s: item %lld of %.*s, which has %zu",
@@ -174,7 +177,7 @@ regraft_status infer_type(struct node *node, const struct type **result) {
 }
 
 /* What is wrong with `written` when the operation gives `inferred`; NULL when they may agree. A compute's strides are
- * the compiler's choice; a view's are not. */
+ * the compiler's choice; those of a view, or of an item whose type is known, are not. */
 static const char *contradiction(struct context *context, const struct node *node, const struct type *written, const struct type *inferred) {
     if (written->kind == type_unknown || inferred->kind == type_unknown) return NULL;
     if (written->kind != inferred->kind) return "is of another kind";
@@ -183,8 +186,8 @@ static const char *contradiction(struct context *context, const struct node *nod
     if (written->kind != type_tensor) return NULL;
     if (written->dtype != inferred->dtype) return "has another element type";
     if (layout_same_sizes(context->symbols, &written->layout, &inferred->layout) == answer_no) return "has another shape";
-    bool view = node->operation && node->operation->class == class_view;
-    bool strides = view && written->layout.strides && inferred->layout.strides;
+    bool decided = node->kind == node_getitem || (node->operation && node->operation->class == class_view);
+    bool strides = decided && written->layout.strides && inferred->layout.strides;
     bool empty = symint_is(layout_count(context->symbols, &written->layout), 0);
     if (strides && !empty && layout_same(context->symbols, &written->layout, &inferred->layout) == answer_no) return "has other strides";
     return NULL;

@@ -11,6 +11,7 @@ struct memory {
     size_t limit;            /* nodes with an index below have entries */
     struct place *places;    /* by node index */
     uint32_t *sharing;       /* union-find over node indices: roots that may share storage */
+    bool *shared;            /* by the representative: there are others in its set */
     order_list *writes;      /* by the representative of a sharing set: orders of raw writes */
     uint32_t *last_read;     /* by node index; of the graph as it was */
     bool *escapes;
@@ -31,7 +32,10 @@ static uint32_t representative(const struct memory *memory, uint32_t index) {
 static void share(struct memory *memory, const struct node *a, const struct node *b) {
     uint32_t x = representative(memory, a->index), y = representative(memory, b->index);
     memory->sharing[x < y ? y : x] = x < y ? x : y;
+    if (x != y) memory->shared[x < y ? x : y] = true;
 }
+
+bool memory_is_shared(struct memory *memory, const struct node *root) { return memory->shared[representative(memory, root->index)]; }
 
 bool memory_may_share(struct memory *memory, const struct node *a, const struct node *b) {
     return representative(memory, a->index) == representative(memory, b->index);
@@ -46,7 +50,7 @@ static void reserve(struct memory *memory, size_t limit) {
     struct place *places = arena_array(memory->arena, struct place, wanted);
     uint32_t *sharing = arena_array(memory->arena, uint32_t, wanted), *last_read = arena_array(memory->arena, uint32_t, wanted);
     order_list *writes = arena_allocate(memory->arena, wanted * sizeof *writes);
-    bool *escapes = arena_array(memory->arena, bool, wanted);
+    bool *escapes = arena_array(memory->arena, bool, wanted), *shared = arena_array(memory->arena, bool, wanted);
     memset(writes, 0, wanted * sizeof *writes);
     for (size_t i = old; i < wanted; i++) sharing[i] = (uint32_t)i;
     if (old) {
@@ -55,12 +59,14 @@ static void reserve(struct memory *memory, size_t limit) {
         memcpy(writes, memory->writes, old * sizeof *writes);
         memcpy(last_read, memory->last_read, old * sizeof *last_read);
         memcpy(escapes, memory->escapes, old * sizeof *escapes);
+        memcpy(shared, memory->shared, old * sizeof *shared);
     }
     memory->places = places;
     memory->sharing = sharing;
     memory->writes = writes;
     memory->last_read = last_read;
     memory->escapes = escapes;
+    memory->shared = shared;
     memory->limit = wanted;
 }
 
@@ -189,15 +195,28 @@ static struct node *returned_argument(const struct node *node) {
     return NULL;
 }
 
+/* Whether some result of the call is an argument, or a window onto one, in a way that returned_argument does not tell. */
+static bool returns_arguments(const struct node *call) {
+    const struct operation *operation = call->kind == node_call ? call->operation : NULL;
+    if (!operation || operation->class == class_view || node_is_functionalized_call(call)) return false;
+    for (size_t i = 0; i < operation->schema.return_count; i++)
+        if (operation->schema.returns[i].alias) return true;
+    return false;
+}
+
 static regraft_status call_place(struct memory *memory, struct node *node, struct place *result) {
     *result = root_place(memory, node);
     if (!node->operation || node->operation->class == class_opaque) {
         struct sharing_state state = {memory, node};
         node_each_use(node, share_with, &state);
     } else if (node->operation->class == class_view) {
-        return view_place(memory, node, node, 0, result);
+        TRY(view_place(memory, node, node, 0, result));
+        if (node->operation->schema.returns[0].list) result->exact = false; /* only its items have places */
     } else if (node->operation->class == class_call && returned_argument(node)) {
         *result = *memory_place(memory, returned_argument(node));
+    } else if (returns_arguments(node)) {
+        struct sharing_state state = {memory, node};
+        node_each_use(node, share_with, &state);
     }
     return REGRAFT_OK;
 }
@@ -208,7 +227,7 @@ static regraft_status getitem_place(struct memory *memory, struct node *node, st
     if (source->kind == node_call && source->operation && source->operation->class == class_view)
         return view_place(memory, node, source, node->arguments[1].integer, result);
     *result = item_place(memory, node, source);
-    bool unknown = source->kind == node_method || (source->kind == node_call && node_has_effect(source) && !node_is_functionalized_call(source));
+    bool unknown = source->kind == node_method || returns_arguments(source) || (source->kind == node_call && node_has_effect(source) && !node_is_functionalized_call(source));
     if (unknown || source->kind == node_placeholder || source->kind == node_getitem) share(memory, node, source);
     return REGRAFT_OK;
 }
@@ -277,7 +296,7 @@ static bool passes_memory_on(const struct node *user) {
     if (user->kind == node_getitem || user->kind == node_rename || user->kind == node_method || user->kind == node_operator) return true;
     if (user->kind != node_call) return false;
     if (!user->operation || user->operation->class == class_opaque || user->operation->class == class_view) return true;
-    return user->operation->class == class_call && returned_argument(user);
+    return returns_arguments(user);
 }
 
 typedef VECTOR(struct node *) node_list;

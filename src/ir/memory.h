@@ -45,6 +45,8 @@ regraft_status memory_update(struct memory *memory, struct node *update, struct 
 bool memory_written_between(struct memory *memory, const struct node *root, uint32_t after, uint32_t until);
 /* Whether the two roots may share storage: an unknown operation may return what it was given. */
 bool memory_may_share(struct memory *memory, const struct node *a, const struct node *b);
+/* Whether the root may share storage with any other: inputs of one storage, results of unknown operations. */
+bool memory_is_shared(struct memory *memory, const struct node *root);
 /* The order of the last node that reads the value, through views too; the value's own order when nobody does. */
 uint32_t memory_last_read(struct memory *memory, const struct node *node);
 /* Whether the value, or a view of it, is returned by the graph. */

@@ -396,6 +396,19 @@ static enum answer reshape_strides(struct view *view, const symint *sizes, size_
     return next == 0 ? answer_yes : answer_unknown;
 }
 
+/* Dimensions of size 1 count for nothing in reshape_strides: where a symbol may be 1 its `no` is not certain. An annotation
+ * with strides is: PyTorch guards on the decision that it shows. */
+static bool may_be_one(const struct view *view, const symint *sizes, size_t rank) {
+    for (size_t i = 0; i < rank; i++)
+        if (symint_equal(view->symbols, sizes[i], constant(view, 1)) == answer_unknown) return true;
+    return false;
+}
+
+static bool is_annotated(const struct view *view) {
+    const struct node *node = view->inference->node;
+    return node->annotation.length && node->type->kind == type_tensor && node->type->layout.strides;
+}
+
 static bool demands_view(const struct view *view) {
     enum operation_id id = view->inference->operation->id;
     return id == operation_aten_view_default || id == operation_aten_unflatten_int;
@@ -422,6 +435,8 @@ static regraft_status emit_reshaped(struct view *view, symint *sizes, size_t ran
     enum answer can = layout_same_sizes(view->symbols, view->input, &shape);
     if (can == answer_yes) memcpy(strides, view->input->strides, rank * sizeof *strides);
     else can = reshape_strides(view, sizes, rank, strides);
+    if (can == answer_no && !is_annotated(view) && (may_be_one(view, sizes, rank) || may_be_one(view, view->input->sizes, view->input->rank)))
+        can = answer_unknown;
     if (can == answer_no && demands_view(view))
         return inference_fail(view->inference, "the strides of the argument do not allow this view; reshape would copy");
     window.kind = can == answer_yes ? window_view : can == answer_no ? window_copy : window_unknown;

@@ -77,7 +77,8 @@ static void check_read(void *user, struct value *value) {
 /* Whether the value is a window onto memory that was there before, whatever is written when. */
 static bool is_plain_view(struct memory *memory, const struct node *node) {
     const struct place *place = memory_place(memory, node);
-    return place->exact && place->root != node;
+    bool split = node->operation && node->operation->class == class_view && node->operation->schema.returns[0].list;
+    return (place->exact || split) && place->root != node;
 }
 
 static bool is_written_later(struct memory *memory, const struct node *value, const struct node *call) {

@@ -22,8 +22,9 @@ struct forwarding {
     struct memory *memory;
     struct arena *scratch;
     struct map *copies;            /* (view node, new root) -> the view on the new root */
-    struct node *output;
-    struct node *const *first_roots; /* of each returned value, before the pass */
+    struct map *facts;             /* update -> struct update_facts */
+    VECTOR(struct value *) results; /* the nodes that are returned, also inside of lists */
+    struct node *const *first_roots; /* of each, before the pass */
 };
 
 /* ---- what may be read instead ---- */
@@ -33,24 +34,15 @@ static const struct node *root_of(struct forwarding *forwarding, const struct no
     return root ? root : node;
 }
 
-static const struct value *returned(const struct forwarding *forwarding, size_t *count) {
-    const struct value *value = &forwarding->output->arguments[0];
-    bool list = value->kind == value_tuple || value->kind == value_list;
-    *count = list ? value->list.count : 1;
-    return list ? value->list.items : value;
-}
-
 /* Whether returning memory of `other` where `node` is returned makes results share memory that did not before. */
 static bool makes_alias(struct forwarding *forwarding, const struct node *node, const struct node *other) {
-    size_t count;
-    const struct value *values = returned(forwarding, &count);
     const struct node *old_root = root_of(forwarding, node), *new_root = root_of(forwarding, other);
-    for (size_t i = 0; i < count; i++) {
-        struct node *result = value_as_node(&values[i]);
-        if (!result || !memory_may_share(forwarding->memory, root_of(forwarding, result), new_root)) continue;
-        for (size_t k = 0; k < count; k++) {
-            struct node *moved = value_as_node(&values[k]);
-            if (moved && root_of(forwarding, moved) == old_root && forwarding->first_roots[k] != forwarding->first_roots[i]) return true;
+    for (size_t i = 0; i < forwarding->results.count; i++) {
+        const struct node *result = forwarding->results.items[i]->use.node;
+        if (!memory_may_share(forwarding->memory, root_of(forwarding, result), new_root)) continue;
+        for (size_t k = 0; k < forwarding->results.count; k++) {
+            bool moved = root_of(forwarding, forwarding->results.items[k]->use.node) == old_root;
+            if (moved && forwarding->first_roots[k] != forwarding->first_roots[i]) return true;
         }
     }
     for (const struct node *input = forwarding->graph->first; input && input->kind == node_placeholder; input = input->next)
@@ -134,11 +126,28 @@ static regraft_status rebase(struct forwarding *forwarding, struct node *node, s
 
 enum step { step_stays, step_rebased, step_replaced };
 
-struct reading {
-    struct node *node, *update;
-    const struct place *place;
+/* What is looked at again and again of an update. */
+struct update_facts {
     struct update_place written;
+    bool known;        /* all of it is, and no two indices of the update's value share an address */
+    bool written_once; /* no two indices of the written place do */
 };
+
+/* One step down: what is read of `update` may be read of `base`. */
+struct descent {
+    struct node *update, *base;
+};
+
+/* A view on its way down; `place` is where it lies in the root that it has come to. */
+struct reading {
+    struct node *node;
+    VECTOR(struct descent) steps;
+    struct place place;
+    struct node *update; /* the root of the place */
+    const struct update_facts *facts;
+};
+
+enum { most_step_remarks = 16 };
 
 static regraft_status replace_read(struct forwarding *forwarding, struct reading *reading, struct node *other, const char *fact, enum step *step) {
     const char *reason = obstacle(forwarding, reading->node, reading->update, other);
@@ -154,12 +163,12 @@ static regraft_status replace_read(struct forwarding *forwarding, struct reading
 
 /* R inside W: the same window of what was written. */
 static regraft_status read_part(struct forwarding *forwarding, struct reading *reading, enum step *step) {
-    struct node *source = reading->written.source, *node = reading->node;
+    struct node *source = reading->facts->written.source, *node = reading->node;
     struct view_chain *chain = arena_new(forwarding->scratch, struct view_chain);
     bool found = false;
     struct layout *layout = &(struct layout){source->type->layout.rank, source->type->layout.sizes, source->type->layout.strides};
-    if (layout_same(forwarding->context->symbols, layout, &reading->written.window.layout) != answer_yes || obstacle(forwarding, node, reading->update, source)) return REGRAFT_OK;
-    TRY(window_take(forwarding->graph, node, source, &reading->written.window, &reading->place->window, chain, &found));
+    if (layout_same(forwarding->context->symbols, layout, &reading->facts->written.window.layout) != answer_yes || obstacle(forwarding, node, reading->update, source)) return REGRAFT_OK;
+    TRY(window_take(forwarding->graph, node, source, &reading->facts->written.window, &reading->place.window, chain, &found));
     for (size_t i = 1; i < chain->count; i++) {
         memory_stand_in(forwarding->memory, chain->nodes[i], node);
         TRY(memory_refresh(forwarding->memory, chain->nodes[i]));
@@ -173,50 +182,80 @@ static bool same_offset(struct forwarding *forwarding, const struct node *a, con
     return x->exact && y->exact && symint_equal(forwarding->context->symbols, x->window.offset, y->window.offset) == answer_yes;
 }
 
-/* R apart from W: the same read of the base. */
+/* R apart from W: the same read of the base. Only the last base is read in the end. */
 static regraft_status read_base(struct forwarding *forwarding, struct reading *reading, enum step *step) {
-    struct node *base = reading->written.base, *node = reading->node;
+    struct symbols *symbols = forwarding->context->symbols;
+    struct node *base = reading->facts->written.base, *node = reading->node;
     const char *reason = obstacle(forwarding, node, reading->update, base);
     if (!same_layout(forwarding, reading->update->type, base->type)) reason = "its base has other strides";
-    if (reading->place->by_numbers && !same_offset(forwarding, reading->update, base)) reason = "as_strided counts from the start of the storage, which may be another one";
-    if (!reaches(node, reading->update)) return REGRAFT_OK;
+    if (reading->place.by_numbers && !same_offset(forwarding, reading->update, base)) reason = "as_strided counts from the start of the storage, which may be another one";
+    const struct node *above = reading->steps.count ? reading->steps.items[reading->steps.count - 1].base : node;
+    if (!reaches(above, reading->update)) return REGRAFT_OK;
     if (reason) {
         graph_remark(forwarding->graph, node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name), reason);
         return REGRAFT_OK;
     }
-    graph_remark(forwarding->graph, node, true, "reads %.*s instead of %.*s: its place is apart from the place that was written", TEXT_ARGS(base->name), TEXT_ARGS(reading->update->name));
+    if (reading->steps.count < most_step_remarks)
+        graph_remark(forwarding->graph, node, true, "reads %.*s instead of %.*s: its place is apart from the place that was written", TEXT_ARGS(base->name), TEXT_ARGS(reading->update->name));
+    const struct place *from = memory_place(forwarding->memory, reading->update), *to = memory_place(forwarding->memory, base);
+    symint behind = symint_subtract(symbols, reading->place.window.offset, from->window.offset);
+    vector_push(forwarding->scratch, &reading->steps, (struct descent){reading->update, base});
+    reading->place.root = to->root;
+    reading->place.exact = to->exact;
+    reading->place.by_numbers = reading->place.by_numbers || to->by_numbers;
+    if (to->exact) reading->place.window.offset = symint_add(symbols, to->window.offset, behind);
     *step = step_rebased;
-    return rebase(forwarding, node, 0, reading->update, base);
-}
-
-/* One step of one read; the place tells which. */
-static regraft_status forward_once(struct forwarding *forwarding, struct node *node, enum step *step) {
-    struct context *context = forwarding->context;
-    struct reading reading = {node, NULL, memory_place(forwarding->memory, node), {0}};
-    *step = step_stays;
-    reading.update = reading.place->root;
-    if (!reading.place->exact || !reading.update || reading.update == node || !reading.update->operation || reading.update->operation->class != class_update) return REGRAFT_OK;
-    TRY(memory_update(forwarding->memory, reading.update, &reading.written));
-    if (!reading.written.exact || !reading.written.base || !reading.written.source) return REGRAFT_OK;
-    const struct place *whole = memory_place(forwarding->memory, reading.update);
-    if (place_overlaps_itself(context, &whole->window) != answer_no) return REGRAFT_OK;
-    if (reading.place->by_numbers && place_contains(context, &whole->window, &reading.place->window) != answer_yes) return REGRAFT_OK;
-    if (place_overlaps_itself(context, &reading.written.window) == answer_no) {
-        if (places_identical(context, &reading.place->window, &reading.written.window) == answer_yes)
-            return replace_read(forwarding, &reading, reading.written.source, "its place is the place that was written", step);
-        if (place_contains(context, &reading.written.window, &reading.place->window) == answer_yes) {
-            TRY(read_part(forwarding, &reading, step));
-            if (*step != step_stays) return REGRAFT_OK;
-        }
-    }
-    if (places_disjoint(context, &reading.place->window, &reading.written.window) == answer_yes) return read_base(forwarding, &reading, step);
     return REGRAFT_OK;
 }
 
+static regraft_status facts_of(struct forwarding *forwarding, struct node *update, const struct update_facts **result) {
+    struct context *context = forwarding->context;
+    void **slot = map_slot(forwarding->facts, &update->index, sizeof update->index);
+    if (!*slot) {
+        struct update_facts *facts = arena_new(forwarding->scratch, struct update_facts);
+        const struct place *whole = memory_place(forwarding->memory, update);
+        TRY(memory_update(forwarding->memory, update, &facts->written));
+        facts->known = facts->written.exact && facts->written.base && facts->written.source && place_overlaps_itself(context, &whole->window) == answer_no;
+        facts->written_once = facts->known && place_overlaps_itself(context, &facts->written.window) == answer_no;
+        *slot = facts;
+    }
+    *result = *slot;
+    return REGRAFT_OK;
+}
+
+/* One step down; the place tells which. */
+static regraft_status forward_once(struct forwarding *forwarding, struct reading *reading, enum step *step) {
+    struct context *context = forwarding->context;
+    const struct place *place = &reading->place;
+    struct node *update = reading->update = place->root;
+    *step = step_stays;
+    if (!place->exact || !update || update == reading->node || !update->operation || update->operation->class != class_update) return REGRAFT_OK;
+    TRY(facts_of(forwarding, update, &reading->facts));
+    const struct window_place *written = &reading->facts->written.window;
+    if (!reading->facts->known) return REGRAFT_OK;
+    if (place->by_numbers && place_contains(context, &memory_place(forwarding->memory, update)->window, &place->window) != answer_yes) return REGRAFT_OK;
+    if (places_disjoint(context, &place->window, written) == answer_yes) return read_base(forwarding, reading, step);
+    if (!reading->facts->written_once) return REGRAFT_OK;
+    if (places_identical(context, &place->window, written) == answer_yes)
+        return replace_read(forwarding, reading, reading->facts->written.source, "its place is the place that was written", step);
+    if (place_contains(context, written, &place->window) == answer_yes) return read_part(forwarding, reading, step);
+    return REGRAFT_OK;
+}
+
+/* The node reads the last base; where a base was a view of the next update, that view is made on what is read instead. */
+static regraft_status settle_on_base(struct forwarding *forwarding, struct reading *reading) {
+    struct node *value = reading->steps.items[reading->steps.count - 1].base;
+    for (size_t i = reading->steps.count - 1; i-- > 0;)
+        TRY(copy_on(forwarding, reading->steps.items[i].base, reading->steps.items[i + 1].update, value, reading->node, &value));
+    return rebase(forwarding, reading->node, 0, reading->steps.items[0].update, value);
+}
+
 static regraft_status forward_read(struct forwarding *forwarding, struct node *node) {
+    struct reading reading = {.node = node, .place = *memory_place(forwarding->memory, node)};
     enum step step = step_rebased;
-    while (step == step_rebased) TRY(forward_once(forwarding, node, &step));
+    while (step == step_rebased) TRY(forward_once(forwarding, &reading, &step));
     if (step == step_replaced) graph_remove(forwarding->graph, node);
+    else if (reading.steps.count) TRY(settle_on_base(forwarding, &reading));
     return REGRAFT_OK;
 }
 
@@ -362,12 +401,15 @@ static regraft_status simplify_update(struct forwarding *forwarding, struct node
 
 /* ---- the pass ---- */
 
+static void add_result(void *user, struct value *value) {
+    struct forwarding *forwarding = user;
+    vector_push(forwarding->scratch, &forwarding->results, value);
+}
+
 static void remember_results(struct forwarding *forwarding) {
-    size_t count;
-    const struct value *values = returned(forwarding, &count);
-    struct node **roots = arena_array(forwarding->scratch, struct node *, count);
-    for (size_t i = 0; i < count; i++)
-        if (value_as_node(&values[i])) roots[i] = memory_place(forwarding->memory, value_as_node(&values[i]))->root;
+    node_each_use(forwarding->graph->last, add_result, forwarding);
+    struct node **roots = arena_array(forwarding->scratch, struct node *, forwarding->results.count);
+    for (size_t i = 0; i < forwarding->results.count; i++) roots[i] = memory_place(forwarding->memory, forwarding->results.items[i]->use.node)->root;
     forwarding->first_roots = roots;
 }
 
@@ -390,7 +432,7 @@ static void explain_rest(struct forwarding *forwarding) {
 }
 
 regraft_status pass_scatter_split_replace(struct graph *graph, struct arena *scratch) {
-    struct forwarding forwarding = {.graph = graph, .context = graph->context, .scratch = scratch, .output = graph->last, .copies = map_create(scratch)};
+    struct forwarding forwarding = {.graph = graph, .context = graph->context, .scratch = scratch, .copies = map_create(scratch), .facts = map_create(scratch)};
     TRY(memory_of(graph, &forwarding.memory));
     remember_results(&forwarding);
     for (struct node *node = graph->first, *next; node; node = next) {

@@ -211,7 +211,10 @@ static regraft_status make_split(struct coalescing *coalescing, struct group *gr
     struct graph *graph = coalescing->graph;
     symint *sizes = arena_array(coalescing->scratch, symint, slices->count + 1);
     size_t count = tile(graph->context->symbols, group, slices, sizes);
+    int64_t number;
     if (!count) return REGRAFT_OK;
+    for (size_t i = 0; i < count; i++)
+        if (!symint_is_constant(sizes[i], &number)) return REGRAFT_OK; /* it would need a node for the size */
     struct node *first = slices->items[0].slice, *split;
     const struct operation *operation = operations_by_id(graph->context->operations, operation_aten_split_with_sizes_default);
     split = graph_insert_call(graph, first, operation, 3);

@@ -3,16 +3,23 @@
 
 static symint constant(const struct graph *graph, int64_t value) { return symint_constant(graph->context->symbols, value); }
 
-/* A symbolic size as an argument: the input that carries it when there is one, as PyTorch writes it, else the expression. */
+/* The input that carries a symbolic size, as PyTorch writes it; NULL when there is none. */
+static struct node *find_integer(const struct graph *graph, symint integer) {
+    for (struct node *node = graph->first; node && node->kind == node_placeholder; node = node->next)
+        if (node->type->kind == type_integer && node->type->integer == integer) return node;
+    return NULL;
+}
+
+bool window_can_write(const struct graph *graph, symint integer) {
+    int64_t number;
+    return symint_is_constant(integer, &number) || find_integer(graph, integer);
+}
+
 static void set_integer(struct graph *graph, struct node *user, struct value *value, symint integer) {
     int64_t number;
-    if (!symint_is_constant(integer, &number))
-        for (struct node *node = graph->first; node && node->kind == node_placeholder; node = node->next)
-            if (node->type->kind == type_integer && node->type->integer == integer) {
-                value_set_node(user, value, node);
-                return;
-            }
-    value_set_symint(user, value, integer);
+    struct node *node = symint_is_constant(integer, &number) ? NULL : find_integer(graph, integer);
+    if (node) value_set_node(user, value, node);
+    else value_set_symint(user, value, integer);
 }
 
 static struct node *insert_on(struct graph *graph, struct node *before, enum operation_id id, struct node *input, size_t argument_count) {
@@ -43,15 +50,23 @@ regraft_status insert_reshape(struct graph *graph, struct node *before, struct n
 
 static void chain_add(struct view_chain *chain, struct node *node) { chain->nodes[chain->count++] = node; }
 
-static regraft_status add_slices(struct graph *graph, struct node *before, const struct place_relation *relation, const struct layout *inner, struct view_chain *chain) {
+/* Whether nothing is left out along a dimension of `fine`. */
+static bool is_whole(const struct graph *graph, const struct place_relation *relation, const struct layout *inner, size_t i) {
+    symint size = inner->sizes[relation->dimension[i]];
+    return relation->step[i] == 1 && symint_equal(graph->context->symbols, size, relation->fine.sizes[i]) == answer_yes;
+}
+
+static symint slice_end(const struct graph *graph, const struct place_relation *relation, const struct layout *inner, size_t i) {
     struct symbols *symbols = graph->context->symbols;
+    symint last = symint_subtract(symbols, inner->sizes[relation->dimension[i]], constant(graph, 1));
+    last = symint_multiply(symbols, last, constant(graph, relation->step[i]));
+    return symint_add(symbols, symint_add(symbols, relation->start[i], last), constant(graph, 1));
+}
+
+static regraft_status add_slices(struct graph *graph, struct node *before, const struct place_relation *relation, const struct layout *inner, struct view_chain *chain) {
     for (size_t i = 0; i < relation->fine.rank; i++) {
-        if (relation->dimension[i] == place_selected) continue;
-        symint size = inner->sizes[relation->dimension[i]], step = constant(graph, relation->step[i]), one = constant(graph, 1);
-        if (relation->step[i] == 1 && symint_equal(symbols, size, relation->fine.sizes[i]) == answer_yes) continue;
-        symint last = symint_multiply(symbols, symint_subtract(symbols, size, one), step);
-        symint end = symint_add(symbols, symint_add(symbols, relation->start[i], last), one);
-        symint integers[] = {constant(graph, (int64_t)i), relation->start[i], end, step};
+        if (relation->dimension[i] == place_selected || is_whole(graph, relation, inner, i)) continue;
+        symint integers[] = {constant(graph, (int64_t)i), relation->start[i], slice_end(graph, relation, inner, i), constant(graph, relation->step[i])};
         struct node *node;
         TRY(insert_view(graph, before, operation_aten_slice_Tensor, chain_result(chain), integers, relation->step[i] == 1 ? 3 : 4, &node));
         chain_add(chain, node);
@@ -103,6 +118,19 @@ static regraft_status add_unsqueezes(struct graph *graph, struct node *before, c
     return REGRAFT_OK;
 }
 
+/* Whether all sizes and bounds have a spelling: numbers, or symbols that are inputs. */
+static bool can_write_all(const struct graph *graph, const struct place_relation *relation, const struct layout *outer, const struct layout *inner) {
+    for (size_t i = 0; relation->refined && i < outer->rank; i++)
+        if (!window_can_write(graph, outer->sizes[i])) return false; /* for the way back */
+    for (size_t i = 0; i < relation->fine.rank; i++) {
+        if (relation->refined && !window_can_write(graph, relation->fine.sizes[i])) return false;
+        if (!window_can_write(graph, relation->start[i])) return false;
+        if (relation->dimension[i] == place_selected || is_whole(graph, relation, inner, i)) continue;
+        if (!window_can_write(graph, slice_end(graph, relation, inner, i))) return false;
+    }
+    return true;
+}
+
 regraft_status window_take(struct graph *graph, struct node *before, struct node *value, const struct window_place *outer,
                            const struct window_place *inner, struct view_chain *chain, bool *found) {
     struct place_relation relation;
@@ -111,7 +139,7 @@ regraft_status window_take(struct graph *graph, struct node *before, struct node
     chain_add(chain, value);
     *found = places_identical(graph->context, outer, inner) == answer_yes;
     if (*found) return REGRAFT_OK;
-    *found = place_relate(graph->context, outer, inner, &relation);
+    *found = place_relate(graph->context, outer, inner, &relation) && can_write_all(graph, &relation, &outer->layout, &inner->layout);
     if (!*found) return REGRAFT_OK;
     if (relation.refined) {
         struct node *node;

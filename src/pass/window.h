@@ -23,6 +23,9 @@ regraft_status window_take(struct graph *graph, struct node *before, struct node
  * value then is. */
 regraft_status window_put(struct graph *graph, struct node *before, const struct view_chain *chain, struct node *part, struct node **result);
 
+/* Whether an integer can be written as an argument: a number, or a symbol that is an input. */
+bool window_can_write(const struct graph *graph, symint integer);
+
 /* Nodes with integer (list) arguments after the tensor; the type is inferred. */
 regraft_status insert_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input, const symint *integers,
                            size_t count, struct node **result);

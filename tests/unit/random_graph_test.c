@@ -1,5 +1,5 @@
 /* Random graphs of views, updates, functionalised calls in both encodings, raw in-place calls and write-backs, each run in
- * the interpreter before and after the default pipeline: not one element may differ.
+ * the interpreter as it is, after the default pipeline, and placed: not one element may differ.
  *
  * REGRAFT_RANDOM_GRAPHS and REGRAFT_RANDOM_SEED change how many graphs there are and which. */
 #include <stdio.h>
@@ -303,28 +303,38 @@ static size_t count_updates(const struct graph *graph) {
     return count;
 }
 
-static void check_one(struct context *context, uint64_t seed, struct totals *totals) {
-    const char *text = write_graph(context->arena, seed);
-    struct graph *before = read_graph(context, text), *after = read_graph(context, text);
-    struct bindings bindings;
-    struct comparison comparison;
-    struct random_options options = {seed, false};
-    if (pipeline_run(after, NULL, NULL)) fail_msg("seed %llu: %s\n%s", (unsigned long long)seed, context->diagnostics.message, text);
-    if (random_bindings(before, options, context->arena, &bindings) || check_graphs(before, after, &bindings, context->arena, &comparison))
-        fail_msg("seed %llu: %s\n%s", (unsigned long long)seed, context->diagnostics.message, text);
-    totals->graphs++;
-    totals->scatters_before += count_updates(before);
-    totals->scatters_after += count_updates(after);
-    if (comparison.equal && comparison.norm == 0) return;
+static void report(struct context *context, uint64_t seed, const char *text, struct graph *after, const struct comparison *comparison) {
     struct builder out;
     builder_init(&out, context->arena);
-    comparison_print(&out, &comparison);
-    builder_string(&out, "\n");
-    builder_string(&out, text);
-    builder_string(&out, "\n");
+    comparison_print(&out, comparison);
+    builder_format(&out, "\n%s\n", text);
     graph_print(after, &out);
     fprintf(stderr, "%s", out.data); /* too long for cmocka's messages */
     fail_msg("seed %llu", (unsigned long long)seed);
+}
+
+static struct graph *check_pipeline(struct context *context, uint64_t seed, const char *text, struct graph *before, const struct bindings *bindings, const char *pipeline) {
+    struct graph *after = read_graph(context, text);
+    struct comparison comparison;
+    if (pipeline_run(after, pipeline, NULL)) fail_msg("seed %llu: %s\n%s", (unsigned long long)seed, context->diagnostics.message, text);
+    if (check_graphs(before, after, bindings, context->arena, &comparison)) fail_msg("seed %llu: %s\n%s", (unsigned long long)seed, context->diagnostics.message, text);
+    if (!comparison.equal || comparison.norm != 0) report(context, seed, text, after, &comparison);
+    return after;
+}
+
+static void check_one(struct context *context, uint64_t seed, struct totals *totals) {
+    const char *text = write_graph(context->arena, seed);
+    const char *placed = text_format(context->arena, "%s,place,dce", default_pipeline);
+    struct graph *before = read_graph(context, text);
+    struct bindings bindings;
+    struct random_options options = {seed, false};
+    if (random_bindings(before, options, context->arena, &bindings)) fail_msg("seed %llu: %s\n%s", (unsigned long long)seed, context->diagnostics.message, text);
+    struct graph *after = check_pipeline(context, seed, text, before, &bindings, NULL);
+    check_pipeline(context, seed, text, before, &bindings, placed);
+    check_pipeline(context, seed, text, before, &bindings, "unify-functionalized,place");
+    totals->graphs++;
+    totals->scatters_before += count_updates(before);
+    totals->scatters_after += count_updates(after);
 }
 
 static void check_in_context(uint64_t seed, struct totals *totals) {

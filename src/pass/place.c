@@ -1,0 +1,185 @@
+/* place: makes functionalised calls and updates write in place again (docs/memory.md, "Placing").
+ *
+ * A functionalised call returns a new version of what it writes; an update does too. Each new version either shares the
+ * buffer of the old one, or gets a copy. Sharing needs that
+ *
+ *   - the buffer may be written: the graph made it, or it is an input that a copy_ at the end overwrites;
+ *   - nobody reads the old contents of the written place later, through any view;
+ *   - the call reads the place through no other argument, and writes no overlapping place through another one;
+ *   - the place does not overlap itself, and no result comes to share memory with an input or another result.
+ *
+ * An update whose value already stands in its place costs nothing. Where a copy is needed it is of the place only; but when
+ * the new version of the whole base is needed too, the base is copied once, before the call, which then writes into that.
+ * Every copy is a node, and graph->copies says why it is there. */
+#include "pass/placing.h"
+
+/* ---- calls ---- */
+
+enum { most_written = 32 };
+
+struct written {
+    const struct schema_argument *argument;
+    struct node *value;   /* the old version */
+    struct node *target;  /* where the call writes */
+    int64_t item;         /* of the functionalised call's result */
+};
+
+struct call {
+    struct placing *placing;
+    struct node *node;
+    const struct operation *operation;
+    struct written written[most_written];
+    size_t count;
+};
+
+/* The arguments that the call writes, None left out; false when there is a list among them. */
+static bool gather(struct call *call) {
+    const struct schema *schema = &call->operation->schema;
+    int64_t item = (int64_t)functionalized_lead(call->node);
+    for (size_t i = 0; i < schema->argument_count; i++) {
+        if (!schema->arguments[i].written) continue;
+        const struct value *value = functionalized_keyword(call->node, schema->arguments[i].name);
+        int64_t index = item++;
+        if (!value || value->kind == value_none) continue;
+        if (!value_as_node(value) || call->count == most_written) return false;
+        call->written[call->count++] = (struct written){&schema->arguments[i], value_as_node(value), value_as_node(value), index};
+    }
+    return true;
+}
+
+struct same_call {
+    struct call *call;
+    struct node *value;
+    const char *reason;
+};
+
+static void check_argument(void *user, struct value *value) {
+    struct same_call *check = user;
+    struct node *other = value->use.node;
+    for (size_t i = 0; i < check->call->count; i++)
+        if (text_equal(value->keyword, check->call->written[i].argument->name)) return; /* compared below */
+    if (other->type->kind != type_tensor || !placing_overlap(check->call->placing, check->value, other)) return;
+    check->reason = text_format(check->call->placing->graph->arena, "%s also reads it, as %.*s", check->call->operation->target.data, TEXT_ARGS(value->keyword));
+}
+
+/* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
+static const char *call_obstacle(struct call *call, size_t index) {
+    struct written *written = &call->written[index];
+    struct same_call check = {call, written->value, NULL};
+    const char *reason = placing_obstacle(call->placing, written->value, call->node);
+    if (reason) return reason;
+    node_each_use(call->node, check_argument, &check);
+    for (size_t i = 0; i < call->count && !check.reason; i++)
+        if (i != index && call->written[i].target && placing_overlap(call->placing, written->value, call->written[i].target))
+            check.reason = text_format(call->placing->graph->arena, "%s writes an overlapping place, as %.*s", call->operation->target.data, TEXT_ARGS(call->written[i].argument->name));
+    if (check.reason) return check.reason;
+    for (const struct value *use = call->node->users; use; use = use->use.next) {
+        struct node *item = use->use.user;
+        if (item->kind == node_getitem && item->arguments[1].integer == written->item) return placing_new_alias(call->placing, item, written->value);
+    }
+    return NULL;
+}
+
+static struct node *item_of(const struct call *call, int64_t index) {
+    for (const struct value *use = call->node->users; use; use = use->use.next)
+        if (use->use.user->kind == node_getitem && use->use.user->arguments[1].integer == index) return use->use.user;
+    return NULL;
+}
+
+/* Gives each written argument its target. */
+static regraft_status choose_targets(struct call *call) {
+    struct placing *placing = call->placing;
+    for (size_t i = 0; i < call->count; i++) {
+        struct written *written = &call->written[i];
+        const char *reason = call_obstacle(call, i);
+        if (!reason) continue;
+        struct node *item = item_of(call, written->item);
+        if (placing_is_unwritten(placing, written->value)) {
+            TRY(placing_allocate_again(placing, call->node, written->value, &written->target));
+            continue;
+        }
+        written->target = NULL;
+        if (item) TRY(placing_destination(placing, call->node, item, written->value, reason, &written->target));
+        if (!written->target) TRY(placing_copy(placing, call->node, written->value, reason, &written->target));
+    }
+    return REGRAFT_OK;
+}
+
+/* The call itself, as vLLM's passes write it: every argument that was given, by name. */
+static regraft_status insert_raw_call(struct call *call, struct node **result) {
+    struct graph *graph = call->placing->graph;
+    size_t next = 0, count = 0;
+    for (size_t i = 1; i < call->node->argument_count; i++) count += schema_find_argument(&call->operation->schema, call->node->arguments[i].keyword) != SIZE_MAX;
+    struct node *raw = graph_insert_call(graph, call->node, call->operation, count);
+    raw->location = call->node->location;
+    for (size_t i = 1; i < call->node->argument_count; i++) {
+        const struct value *from = &call->node->arguments[i];
+        if (schema_find_argument(&call->operation->schema, from->keyword) == SIZE_MAX) continue;
+        struct value *to = &raw->arguments[next++];
+        value_copy(raw, to, from);
+        for (size_t k = 0; k < call->count; k++)
+            if (text_equal(call->written[k].argument->name, from->keyword)) value_set_node(raw, to, call->written[k].target);
+    }
+    memory_stand_in(call->placing->memory, raw, call->node);
+    *result = raw;
+    TRY(infer_node(raw));
+    return memory_refresh(call->placing->memory, raw);
+}
+
+static regraft_status replace_items(struct call *call, struct node *raw) {
+    struct placing *placing = call->placing;
+    while (call->node->users) {
+        struct node *item = call->node->users->use.user, *value = NULL;
+        int64_t index = item->arguments[1].integer;
+        for (size_t i = 0; i < call->count; i++)
+            if (call->written[i].item == index) value = call->written[i].target;
+        if (!value && index == 0 && call->operation->schema.return_count == 1) value = raw;
+        if (value) {
+            TRY(placing_replace(placing, item, value));
+        } else {
+            value_set_node(item, &item->arguments[0], raw);
+            TRY(memory_refresh(placing->memory, item));
+        }
+    }
+    return REGRAFT_OK;
+}
+
+static bool only_items_are_used(const struct node *call) {
+    for (const struct value *use = call->users; use; use = use->use.next)
+        if (use->use.user->kind != node_getitem) return false;
+    return true;
+}
+
+static regraft_status place_call(struct placing *placing, struct node *node) {
+    struct call *call = arena_new(placing->scratch, struct call);
+    struct node *raw;
+    *call = (struct call){.placing = placing, .node = node, .operation = node_called_operation(node)};
+    if (!call->operation || !only_items_are_used(node) || !gather(call)) {
+        graph_remark(placing->graph, node, false, "stays functional: %s", call->operation ? "it writes a list, or its result is used as a whole" : "its operation is in no table (--ops adds one)");
+        return REGRAFT_OK;
+    }
+    TRY(choose_targets(call));
+    TRY(insert_raw_call(call, &raw));
+    TRY(replace_items(call, raw));
+    for (size_t i = 0; i < call->count; i++) placing_note_write(placing, call->written[i].target);
+    graph_remark(placing->graph, raw, true, "writes in place");
+    graph_remove(placing->graph, node);
+    return REGRAFT_OK;
+}
+
+/* ---- the pass ---- */
+
+regraft_status pass_place(struct graph *graph, struct arena *scratch) {
+    struct placing placing;
+    TRY(placing_start(&placing, graph, scratch));
+    for (struct node *node = graph->first, *next; node; node = next) {
+        next = node->next;
+        TRY(placing_meet_contracts(&placing, node));
+        if (node_is(node, operation_higher_order_auto_functionalized)) TRY(place_call(&placing, node));
+        else if (node->kind == node_call && node->operation && node->operation->class == class_update) TRY(place_update(&placing, node));
+        else if (placing_is_write_back(&placing, node)) TRY(place_write_back(&placing, node));
+        else placing_note_own_copy(&placing, node);
+    }
+    graph->placed = true;
+    return REGRAFT_OK;
+}

@@ -1,0 +1,401 @@
+/* Readers of old contents, and copies with their reasons. */
+#include "pass/placing.h"
+
+/* ---- who reads a buffer ---- */
+
+/* Views are no readers: their own readers are. Neither are questions about sizes, nor a write-back into its input. */
+static bool reads_memory(const struct placing *placing, const struct node *user, const struct value *use) {
+    if (user->kind == node_getitem || user->kind == node_rename) return false;
+    if (user->kind != node_call) return true;
+    if (node_is(user, operation_aten_sym_size_int) || node_is(user, operation_aten_sym_stride_int) || node_is(user, operation_aten_sym_numel_default)) return false;
+    if (node_is(user, operation_aten_copy__default) && use == &user->arguments[0]) {
+        const struct node *input = use->use.node;
+        return !(input->kind == node_placeholder && placing->write_back[input->index] == user);
+    }
+    return !(user->operation && user->operation->class == class_view && memory_place(placing->memory, user)->root != user);
+}
+
+static void reserve(struct placing *placing, size_t limit) {
+    if (limit <= placing->limit) return;
+    size_t wanted = limit * 2 + 64;
+    uint32_t *last_reader = arena_array(placing->scratch, uint32_t, wanted);
+    bool *written = arena_array(placing->scratch, bool, wanted);
+    struct node **write_back = arena_array(placing->scratch, struct node *, wanted);
+    if (placing->limit) {
+        memcpy(last_reader, placing->last_reader, placing->limit * sizeof *last_reader);
+        memcpy(written, placing->written, placing->limit * sizeof *written);
+        memcpy(write_back, placing->write_back, placing->limit * sizeof *write_back);
+    }
+    placing->last_reader = last_reader;
+    placing->written = written;
+    placing->write_back = write_back;
+    placing->limit = wanted;
+}
+
+static const struct node *root_of(const struct placing *placing, const struct node *node) {
+    const struct node *root = memory_place(placing->memory, node)->root;
+    return root ? root : node;
+}
+
+struct reading {
+    struct placing *placing;
+    struct node *reader;
+};
+
+static void note_reader(void *user, struct value *value) {
+    struct reading *reading = user;
+    if (!reads_memory(reading->placing, reading->reader, value)) return;
+    uint32_t *last = &reading->placing->last_reader[root_of(reading->placing, value->use.node)->index];
+    if (*last < reading->reader->order) *last = reading->reader->order;
+}
+
+/* The last copy_ into an input, when nothing reads the input behind it. */
+static void find_write_backs(struct placing *placing) {
+    for (struct node *node = placing->graph->last; node; node = node->previous) {
+        if (!node_is(node, operation_aten_copy__default) || node->users) continue;
+        struct node *input = value_as_node(&node->arguments[0]);
+        if (!input || input->kind != node_placeholder || placing->write_back[input->index] || memory_is_shared(placing->memory, input)) continue;
+        placing->write_back[input->index] = node;
+    }
+}
+
+regraft_status placing_start(struct placing *placing, struct graph *graph, struct arena *scratch) {
+    *placing = (struct placing){.graph = graph, .scratch = scratch, .destinations = map_create(scratch)};
+    TRY(memory_of(graph, &placing->memory));
+    reserve(placing, graph->node_limit);
+    find_write_backs(placing);
+    for (struct node *node = graph->first; node; node = node->next) {
+        struct reading reading = {placing, node};
+        node_each_use(node, note_reader, &reading);
+    }
+    return REGRAFT_OK;
+}
+
+/* ---- may a place be written? ---- */
+
+bool placing_overlap(struct placing *placing, const struct node *a, const struct node *b) {
+    const struct place *x = memory_place(placing->memory, a), *y = memory_place(placing->memory, b);
+    if (!x->root || !y->root || !memory_may_share(placing->memory, x->root, y->root)) return false;
+    if (x->root != y->root || !x->exact || !y->exact) return true;
+    return places_disjoint(placing->graph->context, &x->window, &y->window) != answer_yes;
+}
+
+static struct node *find_reader(struct placing *placing, struct node *value, const struct place *place, const struct node *writer);
+
+/* An update reads its base except where it writes; and the rest only for those who read that of its own value. */
+static struct node *find_reader_of_update(struct placing *placing, struct node *update, const struct place *place, const struct node *writer) {
+    struct update_place written;
+    struct context *context = placing->graph->context;
+    if (memory_update(placing->memory, update, &written) != REGRAFT_OK || !written.exact) return update;
+    const struct place *base = memory_place(placing->memory, written.base), *own = memory_place(placing->memory, update);
+    if (!base->exact || base->root != place->root || layout_same(context->symbols, &update->type->layout, &written.base->type->layout) != answer_yes) return update;
+    /* the place in the update's own value, which lies as the base does */
+    symint shift = symint_subtract(context->symbols, own->window.offset, base->window.offset);
+    struct place moved = {.root = update, .exact = true, .window = {symint_add(context->symbols, place->window.offset, shift), place->window.layout}};
+    if (place_contains(context, &written.window, &moved.window) == answer_yes) return NULL;
+    return find_reader(placing, update, &moved, writer);
+}
+
+/* A node behind `writer` that reads part of `place` of the root through the value or a view of it; NULL: none. */
+static struct node *find_reader(struct placing *placing, struct node *value, const struct place *place, const struct node *writer) {
+    const struct place *own = memory_place(placing->memory, value);
+    bool apart = own->exact && place->exact && own->root == place->root && places_disjoint(placing->graph->context, &own->window, &place->window) == answer_yes;
+    for (struct value *use = apart ? NULL : value->users; use; use = use->use.next) {
+        struct node *user = use->use.user, *found = NULL;
+        bool call = user->kind == node_call && user->operation;
+        if (reads_memory(placing, user, use)) {
+            bool base = call && user->operation->class == class_update && use == node_argument(user, 0);
+            if (user->order > writer->order) found = base ? find_reader_of_update(placing, user, place, writer) : user;
+        } else if (user->kind != node_call || (call && user->operation->class == class_view)) {
+            found = find_reader(placing, user, place, writer);
+        }
+        if (found) return found;
+    }
+    return NULL;
+}
+
+static const char *reader_reason(struct placing *placing, const struct node *reader) {
+    struct arena *arena = placing->graph->arena;
+    if (reader->kind == node_output) return "the old contents are returned";
+    const char *what = reader->operation ? reader->operation->target.data : "an operation";
+    return text_format(arena, "%.*s (%s) reads the old contents later", TEXT_ARGS(reader->name), what);
+}
+
+const char *placing_raw_write(struct placing *placing, const struct node *value, const struct node *writer) {
+    const struct node *root = root_of(placing, value);
+    const struct node *write_back = root->kind == node_placeholder ? placing->write_back[root->index] : NULL;
+    uint32_t end = placing->graph->last->order, before = write_back ? write_back->order - 1 : end;
+    bool written = memory_written_between(placing->memory, root, writer->order, before) ||
+                   (write_back && memory_written_between(placing->memory, root, write_back->order, end));
+    return written ? text_format(placing->graph->arena, "%.*s is also written in place by the graph itself", TEXT_ARGS(root->name)) : NULL;
+}
+
+const char *placing_obstacle(struct placing *placing, const struct node *value, struct node *writer) {
+    const struct place *place = memory_place(placing->memory, value);
+    struct arena *arena = placing->graph->arena;
+    struct node *root = place->root;
+    if (!root || !place->exact) return "its place in memory is not known";
+    if (place_overlaps_itself(placing->graph->context, &place->window) != answer_no) return "its place may overlap itself, as expanded tensors do";
+    if (memory_is_shared(placing->memory, root)) return text_format(arena, "%.*s may share memory with other values", TEXT_ARGS(root->name));
+    bool caller = root->kind == node_placeholder && (!placing->write_back[root->index] || placing->write_back[root->index]->order < writer->order);
+    if (caller)
+        return text_format(arena, "%.*s is the caller's tensor and must not change", TEXT_ARGS(root->name));
+    if (root->kind != node_placeholder && root->kind != node_call && root->kind != node_getitem) return "its memory is not the graph's own";
+    const char *raw = placing_raw_write(placing, value, writer);
+    if (raw) return raw;
+    if (placing->last_reader[root->index] <= writer->order) return NULL;
+    struct node *reader = find_reader(placing, root, place, writer);
+    return reader ? reader_reason(placing, reader) : NULL;
+}
+
+const char *placing_new_alias(struct placing *placing, const struct node *result, const struct node *value) {
+    const struct node *root = root_of(placing, value);
+    const char *raw = placing_raw_write(placing, result, result);
+    if (raw) return raw;
+    const struct node *write_back = root->kind == node_placeholder ? placing->write_back[root->index] : NULL;
+    if (write_back && placing->last_reader[root_of(placing, result)->index] > write_back->order)
+        return text_format(placing->graph->arena, "%.*s overwrites %.*s before the result is read last", TEXT_ARGS(write_back->name), TEXT_ARGS(root->name));
+    if (!memory_escapes(placing->memory, result)) return NULL;
+    if (root->kind == node_placeholder) return text_format(placing->graph->arena, "the result is returned and must not share memory with %.*s", TEXT_ARGS(root->name));
+    return memory_escapes(placing->memory, root) ? "the result is returned beside another that it must not share memory with" : NULL;
+}
+
+/* ---- copies ---- */
+
+bool placing_is_unwritten(struct placing *placing, const struct node *value) {
+    bool allocation = value->kind == node_call && value->operation && value->operation->class == class_allocate;
+    return allocation && value->index < placing->limit && !placing->written[value->index];
+}
+
+void placing_note_write(struct placing *placing, struct node *value) {
+    const struct node *root = root_of(placing, value);
+    reserve(placing, (size_t)root->index + 1);
+    placing->written[root->index] = true;
+}
+
+regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value, struct node **result) {
+    *result = graph_duplicate(placing->graph, before, value);
+    (*result)->location = before->location;
+    memory_stand_in(placing->memory, *result, before);
+    reserve(placing, placing->graph->node_limit);
+    TRY(infer_node(*result));
+    return memory_refresh(placing->memory, *result);
+}
+
+static struct text describe_place(struct placing *placing, const struct node *value) {
+    const struct place *place = memory_place(placing->memory, value);
+    struct builder out;
+    builder_init(&out, placing->graph->arena);
+    builder_add(&out, value->name);
+    builder_string(&out, ": ");
+    type_print(&out, value->type);
+    if (place->root && place->root != value) builder_format(&out, " of %.*s", TEXT_ARGS(place->root->name));
+    return builder_text(&out);
+}
+
+void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why, const char *remedy, bool own) {
+    struct symbols *symbols = placing->graph->context->symbols;
+    symint bytes = symint_constant(symbols, 0);
+    if (value->type->kind == type_tensor)
+        bytes = symint_multiply(symbols, layout_count(symbols, &value->type->layout), symint_constant(symbols, (int64_t)dtype_size(value->type->dtype)));
+    struct text source = node->location ? node->location->file : TEXT("");
+    struct copy copy = {node, bytes, describe_place(placing, value), source, why, remedy, own};
+    vector_push(placing->graph->arena, &placing->graph->copies, copy);
+    graph_remark(placing->graph, node, false, "%s: %s", own ? "copies, as the model asks" : "copies", why);
+}
+
+bool placing_copy_keeps_strides(struct placing *placing, const struct node *value) {
+    const struct layout *layout = &value->type->layout;
+    const symint *strides = dense_strides(placing->graph->context, layout->sizes, layout->rank, &layout, 1);
+    struct layout dense = {layout->rank, layout->sizes, strides};
+    return strides && layout_same(placing->graph->context->symbols, &dense, layout) == answer_yes;
+}
+
+regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why, struct node **result) {
+    struct graph *graph = placing->graph;
+    struct node *copy = graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_clone_default), 1);
+    value_set_node(copy, &copy->arguments[0], value);
+    copy->location = before->location;
+    memory_stand_in(placing->memory, copy, before);
+    reserve(placing, graph->node_limit);
+    TRY(infer_node(copy));
+    TRY(memory_refresh(placing->memory, copy));
+    const struct node *root = root_of(placing, value);
+    bool caller = root->kind == node_placeholder && !placing->write_back[root->index];
+    placing_record(placing, copy, value, why, caller ? "an operation that can write elsewhere than it reads, or a caller that gives the tensor away" : "the later reader standing before the write", false);
+    *result = copy;
+    return REGRAFT_OK;
+}
+
+/* ---- values that take over ---- */
+
+/* Whether the strides of a user's result follow those of what it uses. */
+static bool follows_strides(const struct node *user) {
+    if (user->kind == node_getitem) return true;
+    if (user->kind != node_call || !user->operation) return false;
+    return user->operation->class == class_view || user->operation->class == class_update || user->operation->class == class_call ||
+           node_is_functionalized_call(user);
+}
+
+static void take_over_readers(struct placing *placing, const struct node *root, const struct node *old) {
+    reserve(placing, placing->graph->node_limit);
+    uint32_t *last = &placing->last_reader[root->index];
+    if (*last < placing->last_reader[old->index]) *last = placing->last_reader[old->index];
+}
+
+static void set_type(struct placing *placing, struct node *node, const struct type *type) {
+    struct builder text;
+    builder_init(&text, placing->graph->arena);
+    builder_byte(&text, '"');
+    type_print(&text, type);
+    builder_byte(&text, '"');
+    node->type = type;
+    node->annotation = type->kind == type_tensor ? builder_text(&text) : TEXT("");
+    node->settled = false;
+}
+
+/* Users whose types no longer hold, because what they use has other strides now, get what is inferred. */
+static regraft_status retype_users(struct placing *placing, struct node *value) {
+    VECTOR(struct node *) list = {0};
+    vector_push(placing->scratch, &list, value);
+    while (list.count) {
+        struct node *node = list.items[--list.count];
+        for (struct value *use = node->users; use; use = use->use.next) {
+            struct node *user = use->use.user;
+            const struct type *type;
+            if (!follows_strides(user)) continue;
+            TRY(infer_type(user, &type));
+            if (!type || type->kind == type_unknown) continue;
+            bool tensors = type->kind == type_tensor && user->type->kind == type_tensor;
+            bool same = tensors && layout_same(placing->graph->context->symbols, &type->layout, &user->type->layout) == answer_yes;
+            const struct node *old_root = root_of(placing, user);
+            if (!same) set_type(placing, user, type);
+            TRY(memory_refresh(placing->memory, user)); /* a reshape that had to copy may be a view now */
+            take_over_readers(placing, root_of(placing, user), old_root);
+            if (!same) vector_push(placing->scratch, &list, user);
+        }
+    }
+    return REGRAFT_OK;
+}
+
+regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value) {
+    const struct node *old_root = root_of(placing, node);
+    struct node *new_root = memory_place(placing->memory, value)->root;
+    bool same = node->type->kind == type_tensor && value->type->kind == type_tensor &&
+                layout_same(placing->graph->context->symbols, &node->type->layout, &value->type->layout) == answer_yes;
+    if (new_root) take_over_readers(placing, new_root, old_root);
+    if (new_root) memory_take_over(placing->memory, new_root, old_root);
+    TRY(memory_replace(placing->memory, node, value));
+    TRY(same ? REGRAFT_OK : retype_users(placing, value));
+    graph_remove(placing->graph, node);
+    return REGRAFT_OK;
+}
+
+/* ---- building where the result is needed ---- */
+
+/* The update that puts `item` into its base, when nothing else does. */
+static struct node *putting_update(struct placing *placing, const struct node *item) {
+    for (const struct value *use = item->users; use; use = use->use.next) {
+        struct node *user = use->use.user;
+        bool update = user->kind == node_call && user->operation && user->operation->class == class_update;
+        if (update && use == node_argument(user, 1) && user->users) return user;
+    }
+    (void)placing;
+    return NULL;
+}
+
+/* From an update down to what is no update: the base that will be copied. Each update on the way must leave `place` alone. */
+static struct node *copied_base(struct placing *placing, struct node *update, const struct place *place, struct node **lowest) {
+    struct context *context = placing->graph->context;
+    struct node *base = value_as_node(node_argument(update, 0));
+    *lowest = update;
+    while (base && base->kind == node_call && base->operation && base->operation->class == class_update) {
+        struct update_place written;
+        const struct place *own = memory_place(placing->memory, base);
+        if (memory_update(placing->memory, base, &written) != REGRAFT_OK || !written.exact || !own->exact) return NULL;
+        symint behind = symint_subtract(context->symbols, written.window.offset, own->window.offset);
+        symint start = memory_place(placing->memory, place->root)->window.offset;
+        struct window_place moved = {symint_add(context->symbols, start, behind), written.window.layout};
+        if (places_disjoint(context, &moved, &place->window) != answer_yes) return NULL;
+        *lowest = base;
+        base = written.base;
+    }
+    return base;
+}
+
+regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value, const char *why, struct node **result) {
+    struct context *context = placing->graph->context;
+    const struct place *place = memory_place(placing->memory, value);
+    struct node *update = putting_update(placing, item), *lowest, *base;
+    struct update_place written;
+    *result = NULL;
+    if (!update || !place->exact || value == place->root) return REGRAFT_OK;
+    base = copied_base(placing, update, place, &lowest);
+    if (!base || memory_update(placing->memory, update, &written) != REGRAFT_OK || !written.exact) return REGRAFT_OK;
+    uint32_t key[2] = {call->index, place->root->index};
+    void **slot = map_slot(placing->destinations, key, sizeof key);
+    bool fresh = !*slot;
+    if (fresh ? base != place->root : base != *slot) return REGRAFT_OK;
+    /* the place that is written into the new version must be the one that the call writes in the old one */
+    symint behind = symint_subtract(context->symbols, written.window.offset, memory_place(placing->memory, update)->window.offset);
+    struct window_place in_root = {symint_add(context->symbols, memory_place(placing->memory, place->root)->window.offset, behind), written.window.layout};
+    if (places_identical(context, &in_root, &place->window) != answer_yes) return REGRAFT_OK;
+    if (fresh) {
+        if (!placing_copy_keeps_strides(placing, base) || !placing_obstacle(placing, base, lowest)) return REGRAFT_OK; /* or it needs no copy */
+        struct node *copy;
+        TRY(placing_copy(placing, call, base, text_format(placing->graph->arena, "%s, and %.*s needs the rest of it with the new part", why, TEXT_ARGS(update->name)), &copy));
+        *slot = copy;
+        value_set_node(lowest, &lowest->arguments[node_argument(lowest, 0) - lowest->arguments], copy);
+        TRY(memory_refresh(placing->memory, lowest));
+        placing->last_reader[copy->index] = lowest->order;
+    }
+    struct node *copy = *slot;
+    struct view_chain *chain = arena_new(placing->scratch, struct view_chain);
+    const struct place *whole = memory_place(placing->memory, copy);
+    struct window_place window = {symint_add(context->symbols, whole->window.offset, behind), place->window.layout};
+    bool found;
+    TRY(window_take(placing->graph, call, copy, &whole->window, &window, chain, &found));
+    for (size_t i = 1; i < chain->count; i++) {
+        memory_stand_in(placing->memory, chain->nodes[i], call);
+        TRY(memory_refresh(placing->memory, chain->nodes[i]));
+    }
+    if (found) *result = chain_result(chain);
+    return REGRAFT_OK;
+}
+
+/* ---- contracts and the model's own copies ---- */
+
+static bool is_layout_copy(const struct node *node) {
+    if (node_is(node, operation_aten_clone_default)) return true;
+    bool view = node->kind == node_call && node->operation && node->operation->class == class_view;
+    return view && node->window_count == 1 && node->settled && node->type->kind == type_tensor;
+}
+
+void placing_note_own_copy(struct placing *placing, struct node *node) {
+    if (!is_layout_copy(node) || !node->users) return;
+    struct node *value = value_as_node(&node->arguments[0]);
+    const struct place *place = memory_place(placing->memory, node);
+    if (!value || place->root != node) return; /* a view that needed no copy */
+    placing_record(placing, node, value, "the model asks for another layout", "", true);
+}
+
+regraft_status placing_meet_contracts(struct placing *placing, struct node *node) {
+    const struct operation *operation = node_called_operation(node);
+    struct context *context = placing->graph->context;
+    for (size_t i = 0; operation && i < context->contracts.count; i++) {
+        const struct contract *contract = &context->contracts.items[i];
+        if (!text_equal(contract->operation, operation->target)) continue;
+        for (size_t k = 0; k < node->argument_count; k++) {
+            struct value *value = &node->arguments[k];
+            size_t index = value->keyword.length ? schema_find_argument(&operation->schema, value->keyword) : k;
+            struct node *argument = value_as_node(value), *copy;
+            if (index >= operation->schema.argument_count || !text_equal(operation->schema.arguments[index].name, contract->argument)) continue;
+            if (!argument || argument->type->kind != type_tensor || layout_contiguous(context->symbols, &argument->type->layout) == answer_yes) continue;
+            TRY(placing_copy(placing, node, argument, text_format(context->arena, "%s is owed a contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument)), &copy));
+            placing->graph->copies.items[placing->graph->copies.count - 1].remedy =
+                text_format(context->arena, "%s tagged flexible_layout, or a producer that returns a fresh contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument));
+            value_set_node(node, value, copy);
+        }
+    }
+    return REGRAFT_OK;
+}

@@ -1,0 +1,59 @@
+/* What the parts of `place` share: where values live while the graph is being placed, who still reads them, and copies. */
+#ifndef REGRAFT_PASS_PLACING_H
+#define REGRAFT_PASS_PLACING_H
+
+#include "pass/pass.h"
+#include "pass/window.h"
+
+struct placing {
+    struct graph *graph;
+    struct memory *memory;
+    struct arena *scratch;
+    size_t limit;             /* of the arrays by node index */
+    uint32_t *last_reader;    /* by the index of a root: the order of the last node that reads its memory, write-backs not counted */
+    bool *written;            /* by the index of a root: a call has written to it in place */
+    struct node **write_back; /* by the index of an input: the copy_ that overwrites it at the end, or NULL */
+    struct map *destinations; /* (call, base) -> the copy of the base that the call writes into */
+};
+
+regraft_status placing_start(struct placing *placing, struct graph *graph, struct arena *scratch);
+
+/* Whether the places of two values may overlap. */
+bool placing_overlap(struct placing *placing, const struct node *a, const struct node *b);
+/* Why the place of `value` must keep its contents behind `writer`, which wants to write it; NULL when it need not. */
+const char *placing_obstacle(struct placing *placing, const struct node *value, struct node *writer);
+/* Why a new version cannot live where the value is: an in-place call of the graph as it was read writes there later. */
+const char *placing_raw_write(struct placing *placing, const struct node *value, const struct node *writer);
+/* Why `result` cannot live in the memory of `value`: the graph itself writes it in place later, or a result of the graph
+ * would come to share memory. */
+const char *placing_new_alias(struct placing *placing, const struct node *result, const struct node *value);
+
+/* An allocation whose contents nobody has written: instead of a copy it is made a second time. */
+bool placing_is_unwritten(struct placing *placing, const struct node *value);
+regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value, struct node **result);
+/* A copy of the value before `before`, with its reason. */
+regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why, struct node **result);
+/* Whether a copy (aten.clone) has the strides of the value again: not when it is a window with gaps. */
+bool placing_copy_keeps_strides(struct placing *placing, const struct node *value);
+/* When `item`, the new version of `value`, is put into an update of the same base that needs a copy of the base anyway: the
+ * window onto that copy, made before the call. NULL when there is no such update. */
+regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value, const char *why, struct node **result);
+
+/* Lets all readers of `node` read `value`, whose memory now holds it; their types follow when the strides differ. */
+regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value);
+void placing_note_write(struct placing *placing, struct node *value);
+/* Records a call that copies. */
+void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why, const char *remedy, bool own);
+
+regraft_status placing_meet_contracts(struct placing *placing, struct node *node);
+void placing_note_own_copy(struct placing *placing, struct node *node);
+
+/* ---- place_update.c ---- */
+
+/* The view operation that reads what an update writes: slice for slice_scatter, ...; operation_unknown for index_put. */
+enum operation_id update_view(const struct node *update);
+regraft_status place_update(struct placing *placing, struct node *update);
+bool placing_is_write_back(struct placing *placing, const struct node *node);
+regraft_status place_write_back(struct placing *placing, struct node *copy);
+
+#endif
