@@ -1,5 +1,6 @@
 /* The public interface over the library's parts. Every entry point that can allocate guards against running out of memory. */
 #include "fx/fx.h"
+#include "ir/contract.h"
 #include "ir/infer.h"
 #include "pass/pass.h"
 #include "regraft/regraft.h"
@@ -57,6 +58,18 @@ regraft_status regraft_operations_add(regraft_context *public, const char *name,
     struct source *source = arena_new(context->arena, struct source);
     *source = (struct source){text_string(context->arena, text_of(name)), text_copy(context->arena, (struct text){text, length})};
     regraft_status status = operations_add(context->operations, &context->diagnostics, source);
+    arena_unguard(context->arena, &guard);
+    return status;
+}
+
+regraft_status regraft_contract_add(regraft_context *public, const char *contract) {
+    struct context *context = internal(public);
+    struct arena_guard guard;
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
+    diagnostics_clear(&context->diagnostics);
+    struct source *source = arena_new(context->arena, struct source);
+    *source = (struct source){"<contract>", text_copy(context->arena, text_of(contract))};
+    regraft_status status = contract_add(context, source);
     arena_unguard(context->arena, &guard);
     return status;
 }
@@ -159,6 +172,39 @@ regraft_remark regraft_graph_remark(const regraft_graph *public, size_t index) {
     const struct graph *graph = const_graph(public);
     const struct remark *remark = &graph->remarks.items[index];
     return (regraft_remark){remark->pass, terminated(graph->arena, remark->node), terminated(graph->arena, remark->source), remark->text, remark->applied};
+}
+
+/* A later pass may have removed a copy that turned out to be of no use. */
+static bool is_there(const struct graph *graph, const struct copy *copy) { return graph_find(graph, copy->node->name) == copy->node; }
+
+size_t regraft_graph_copy_count(const regraft_graph *public) {
+    const struct graph *graph = const_graph(public);
+    size_t count = 0;
+    for (size_t i = 0; i < graph->copies.count; i++) count += is_there(graph, &graph->copies.items[i]);
+    return count;
+}
+
+static const struct copy *nth_copy(const struct graph *graph, size_t index) {
+    const struct copy *copy = graph->copies.items;
+    while (!is_there(graph, copy) || index-- > 0) copy++;
+    return copy;
+}
+
+static regraft_copy public_copy(const struct graph *graph, const struct copy *copy) {
+    struct builder bytes;
+    builder_init(&bytes, graph->arena);
+    symint_print(&bytes, copy->bytes);
+    return (regraft_copy){text_string(graph->arena, copy->node->name), bytes.data, text_string(graph->arena, copy->place),
+                          text_string(graph->arena, copy->source), copy->why, copy->remedy, copy->own};
+}
+
+regraft_copy regraft_graph_copy(const regraft_graph *public, size_t index) {
+    const struct graph *graph = const_graph(public);
+    struct arena_guard guard;
+    if (arena_guarded(graph->arena, &guard)) return (regraft_copy){"", "", "", "", "out of memory", "", 0};
+    regraft_copy copy = public_copy(graph, nth_copy(graph, index));
+    arena_unguard(graph->arena, &guard);
+    return copy;
 }
 
 /* ---- walking ---- */

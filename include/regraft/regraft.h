@@ -72,6 +72,10 @@ REGRAFT_API const char *regraft_message(const regraft_context *context);
 /* Adds operations to the context's table, one PyTorch schema a line (docs/command-line.md, `--ops`). `name` is for messages. */
 REGRAFT_API regraft_status regraft_operations_add(regraft_context *context, const char *name, const char *text, size_t length);
 
+/* Says what strides an operation is owed for an argument: `vllm::unified_mla_attention_with_output.k_pe=contiguous`; a text
+ * graph does not show it. The pass `place` copies where a contract is not met. Kinds: any (the default), contiguous. */
+REGRAFT_API regraft_status regraft_contract_add(regraft_context *context, const char *contract);
+
 /* ---- reading and printing ---- */
 
 /* What to take out of a file that holds more than one graph. Fill with REGRAFT_READ_OPTIONS_INIT first. */
@@ -122,6 +126,19 @@ typedef struct regraft_remark {
 } regraft_remark;
 REGRAFT_API size_t regraft_graph_remark_count(const regraft_graph *graph);
 REGRAFT_API regraft_remark regraft_graph_remark(const regraft_graph *graph, size_t index);
+
+/* The copies that a placed graph contains (pass `place`), in program order. */
+typedef struct regraft_copy {
+    const char *node;   /* the name of the call that copies, as printed */
+    const char *bytes;  /* how many it writes: a number, or an expression in the graph's symbols */
+    const char *place;  /* what is copied: the value's name, its type, the buffer that it lies in */
+    const char *source; /* "FILE:LINE" of the model, or "" */
+    const char *why;    /* the later reader, the contract, the caller's tensor */
+    const char *remedy; /* what would make it unnecessary */
+    int own;            /* 1: the model itself asks for it, a change of layout */
+} regraft_copy;
+REGRAFT_API size_t regraft_graph_copy_count(const regraft_graph *graph);
+REGRAFT_API regraft_copy regraft_graph_copy(const regraft_graph *graph, size_t index);
 
 /* ---- walking ---- */
 

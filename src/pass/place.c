@@ -86,6 +86,12 @@ static struct node *item_of(const struct call *call, int64_t index) {
     return NULL;
 }
 
+static bool can_copy_all(struct call *call) {
+    for (size_t i = 0; i < call->count; i++)
+        if (!placing_can_copy(call->placing, call->written[i].value)) return false;
+    return true;
+}
+
 /* Gives each written argument its target. */
 static regraft_status choose_targets(struct call *call) {
     struct placing *placing = call->placing;
@@ -156,6 +162,10 @@ static regraft_status place_call(struct placing *placing, struct node *node) {
     *call = (struct call){.placing = placing, .node = node, .operation = node_called_operation(node)};
     if (!call->operation || !only_items_are_used(node) || !gather(call)) {
         graph_remark(placing->graph, node, false, "stays functional: %s", call->operation ? "it writes a list, or its result is used as a whole" : "its operation is in no table (--ops adds one)");
+        return REGRAFT_OK;
+    }
+    if (!can_copy_all(call)) {
+        graph_remark(placing->graph, node, false, "stays functional: the strides of what it writes are not known, or have no spelling");
         return REGRAFT_OK;
     }
     TRY(choose_targets(call));

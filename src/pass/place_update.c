@@ -104,7 +104,7 @@ regraft_status place_update(struct placing *placing, struct node *update) {
     const char *reason;
     if (!base || !update->users || !known || update->type->kind != type_tensor || base->type->kind != type_tensor) return REGRAFT_OK;
     TRY(update_obstacle(placing, update, base, &reason, &there));
-    if (reason && !placing_copy_keeps_strides(placing, base)) { /* its base would get other strides; the update itself keeps them */
+    if (reason && !placing_can_copy(placing, base)) { /* the update allocates by itself */
         placing_record(placing, update, update, reason, "the later reader standing before the write", false);
         return REGRAFT_OK;
     }

@@ -173,13 +173,17 @@ void placing_note_write(struct placing *placing, struct node *value) {
     placing->written[root->index] = true;
 }
 
+static regraft_status settle(struct placing *placing, struct node *node, struct node *before) {
+    node->location = before->location;
+    memory_stand_in(placing->memory, node, before);
+    reserve(placing, placing->graph->node_limit);
+    TRY(infer_node(node));
+    return memory_refresh(placing->memory, node);
+}
+
 regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value, struct node **result) {
     *result = graph_duplicate(placing->graph, before, value);
-    (*result)->location = before->location;
-    memory_stand_in(placing->memory, *result, before);
-    reserve(placing, placing->graph->node_limit);
-    TRY(infer_node(*result));
-    return memory_refresh(placing->memory, *result);
+    return settle(placing, *result, before);
 }
 
 static struct text describe_place(struct placing *placing, const struct node *value) {
@@ -204,38 +208,60 @@ void placing_record(struct placing *placing, struct node *node, const struct nod
     graph_remark(placing->graph, node, false, "%s: %s", own ? "copies, as the model asks" : "copies", why);
 }
 
-bool placing_copy_keeps_strides(struct placing *placing, const struct node *value) {
+/* Whether aten.clone gives the strides of the value again: not when it is a window with gaps. */
+static bool clone_keeps_strides(struct placing *placing, const struct node *value) {
     const struct layout *layout = &value->type->layout;
     const symint *strides = dense_strides(placing->graph->context, layout->sizes, layout->rank, &layout, 1);
     struct layout dense = {layout->rank, layout->sizes, strides};
     return strides && layout_same(placing->graph->context->symbols, &dense, layout) == answer_yes;
 }
 
+bool placing_can_copy(struct placing *placing, const struct node *value) {
+    const struct layout *layout = &value->type->layout;
+    if (value->type->kind != type_tensor || !layout->strides) return false;
+    if (clone_keeps_strides(placing, value)) return true;
+    for (size_t i = 0; i < layout->rank; i++)
+        if (!window_can_write(placing->graph, layout->sizes[i]) || !window_can_write(placing->graph, layout->strides[i])) return false;
+    struct window_place place = {symint_constant(placing->graph->context->symbols, 0), *layout};
+    return place_overlaps_itself(placing->graph->context, &place) == answer_no;
+}
+
+/* Fresh memory of the value's own strides, as clone_preserve_strides of auto_functionalized makes it: what follows was
+ * decided for these strides. */
+static regraft_status insert_like(struct placing *placing, struct node *before, const struct node *value, struct node **result) {
+    struct graph *graph = placing->graph;
+    const struct layout *layout = &value->type->layout;
+    struct node *node = graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_empty_strided_default), 4);
+    const symint *const lists[] = {layout->sizes, layout->strides};
+    for (size_t i = 0; i < 2; i++) {
+        struct value *items = value_set_list(node, &node->arguments[i], value_list, layout->rank);
+        for (size_t d = 0; d < layout->rank; d++) window_write(graph, node, &items[d], lists[i][d]);
+    }
+    node->arguments[2] = (struct value){.kind = value_dtype, .keyword = TEXT("dtype"), .dtype = value->type->dtype};
+    node->arguments[3] = (struct value){.kind = value_device, .keyword = TEXT("device"), .device = value->type->device};
+    if (!value->type->device.type.length) node->argument_count = 3;
+    *result = node;
+    return settle(placing, node, before);
+}
+
 regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why, struct node **result) {
     struct graph *graph = placing->graph;
-    struct node *copy = graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_clone_default), 1);
-    value_set_node(copy, &copy->arguments[0], value);
-    copy->location = before->location;
-    memory_stand_in(placing->memory, copy, before);
-    reserve(placing, graph->node_limit);
-    TRY(infer_node(copy));
-    TRY(memory_refresh(placing->memory, copy));
+    bool clone = clone_keeps_strides(placing, value);
+    enum operation_id id = clone ? operation_aten_clone_default : operation_aten_copy__default;
+    if (!clone) TRY(insert_like(placing, before, value, result));
+    struct node *copy = graph_insert_call(graph, before, operations_by_id(graph->context->operations, id), clone ? 1 : 2);
+    if (!clone) value_set_node(copy, &copy->arguments[0], *result);
+    value_set_node(copy, &copy->arguments[clone ? 0 : 1], value);
+    TRY(settle(placing, copy, before));
+    if (clone) *result = copy;
+    placing_note_write(placing, *result);
     const struct node *root = root_of(placing, value);
     bool caller = root->kind == node_placeholder && !placing->write_back[root->index];
     placing_record(placing, copy, value, why, caller ? "an operation that can write elsewhere than it reads, or a caller that gives the tensor away" : "the later reader standing before the write", false);
-    *result = copy;
     return REGRAFT_OK;
 }
 
 /* ---- values that take over ---- */
-
-/* Whether the strides of a user's result follow those of what it uses. */
-static bool follows_strides(const struct node *user) {
-    if (user->kind == node_getitem) return true;
-    if (user->kind != node_call || !user->operation) return false;
-    return user->operation->class == class_view || user->operation->class == class_update || user->operation->class == class_call ||
-           node_is_functionalized_call(user);
-}
 
 static void take_over_readers(struct placing *placing, const struct node *root, const struct node *old) {
     reserve(placing, placing->graph->node_limit);
@@ -243,50 +269,12 @@ static void take_over_readers(struct placing *placing, const struct node *root, 
     if (*last < placing->last_reader[old->index]) *last = placing->last_reader[old->index];
 }
 
-static void set_type(struct placing *placing, struct node *node, const struct type *type) {
-    struct builder text;
-    builder_init(&text, placing->graph->arena);
-    builder_byte(&text, '"');
-    type_print(&text, type);
-    builder_byte(&text, '"');
-    node->type = type;
-    node->annotation = type->kind == type_tensor ? builder_text(&text) : TEXT("");
-    node->settled = false;
-}
-
-/* Users whose types no longer hold, because what they use has other strides now, get what is inferred. */
-static regraft_status retype_users(struct placing *placing, struct node *value) {
-    VECTOR(struct node *) list = {0};
-    vector_push(placing->scratch, &list, value);
-    while (list.count) {
-        struct node *node = list.items[--list.count];
-        for (struct value *use = node->users; use; use = use->use.next) {
-            struct node *user = use->use.user;
-            const struct type *type;
-            if (!follows_strides(user)) continue;
-            TRY(infer_type(user, &type));
-            if (!type || type->kind == type_unknown) continue;
-            bool tensors = type->kind == type_tensor && user->type->kind == type_tensor;
-            bool same = tensors && layout_same(placing->graph->context->symbols, &type->layout, &user->type->layout) == answer_yes;
-            const struct node *old_root = root_of(placing, user);
-            if (!same) set_type(placing, user, type);
-            TRY(memory_refresh(placing->memory, user)); /* a reshape that had to copy may be a view now */
-            take_over_readers(placing, root_of(placing, user), old_root);
-            if (!same) vector_push(placing->scratch, &list, user);
-        }
-    }
-    return REGRAFT_OK;
-}
-
 regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value) {
     const struct node *old_root = root_of(placing, node);
     struct node *new_root = memory_place(placing->memory, value)->root;
-    bool same = node->type->kind == type_tensor && value->type->kind == type_tensor &&
-                layout_same(placing->graph->context->symbols, &node->type->layout, &value->type->layout) == answer_yes;
     if (new_root) take_over_readers(placing, new_root, old_root);
     if (new_root) memory_take_over(placing->memory, new_root, old_root);
     TRY(memory_replace(placing->memory, node, value));
-    TRY(same ? REGRAFT_OK : retype_users(placing, value));
     graph_remove(placing->graph, node);
     return REGRAFT_OK;
 }
@@ -341,7 +329,7 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
     struct window_place in_root = {symint_add(context->symbols, memory_place(placing->memory, place->root)->window.offset, behind), written.window.layout};
     if (places_identical(context, &in_root, &place->window) != answer_yes) return REGRAFT_OK;
     if (fresh) {
-        if (!placing_copy_keeps_strides(placing, base) || !placing_obstacle(placing, base, lowest)) return REGRAFT_OK; /* or it needs no copy */
+        if (!placing_can_copy(placing, base) || !placing_obstacle(placing, base, lowest)) return REGRAFT_OK; /* or it needs no copy */
         struct node *copy;
         TRY(placing_copy(placing, call, base, text_format(placing->graph->arena, "%s, and %.*s needs the rest of it with the new part", why, TEXT_ARGS(update->name)), &copy));
         *slot = copy;
@@ -379,6 +367,15 @@ void placing_note_own_copy(struct placing *placing, struct node *node) {
     placing_record(placing, node, value, "the model asks for another layout", "", true);
 }
 
+static regraft_status contiguous_copy(struct placing *placing, struct node *before, struct node *value, struct node **result) {
+    struct graph *graph = placing->graph;
+    struct node *copy = graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_clone_default), 2);
+    value_set_node(copy, &copy->arguments[0], value);
+    copy->arguments[1] = (struct value){.kind = value_name, .keyword = TEXT("memory_format"), .written = TEXT("torch.contiguous_format")};
+    *result = copy;
+    return settle(placing, copy, before);
+}
+
 regraft_status placing_meet_contracts(struct placing *placing, struct node *node) {
     const struct operation *operation = node_called_operation(node);
     struct context *context = placing->graph->context;
@@ -391,9 +388,11 @@ regraft_status placing_meet_contracts(struct placing *placing, struct node *node
             struct node *argument = value_as_node(value), *copy;
             if (index >= operation->schema.argument_count || !text_equal(operation->schema.arguments[index].name, contract->argument)) continue;
             if (!argument || argument->type->kind != type_tensor || layout_contiguous(context->symbols, &argument->type->layout) == answer_yes) continue;
-            TRY(placing_copy(placing, node, argument, text_format(context->arena, "%s is owed a contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument)), &copy));
-            placing->graph->copies.items[placing->graph->copies.count - 1].remedy =
+            TRY(contiguous_copy(placing, node, argument, &copy));
+            const char *why = text_format(context->arena, "%s is owed a contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument));
+            const char *remedy =
                 text_format(context->arena, "%s tagged flexible_layout, or a producer that returns a fresh contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument));
+            placing_record(placing, copy, argument, why, remedy, false);
             value_set_node(node, value, copy);
         }
     }

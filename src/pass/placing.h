@@ -31,15 +31,15 @@ const char *placing_new_alias(struct placing *placing, const struct node *result
 /* An allocation whose contents nobody has written: instead of a copy it is made a second time. */
 bool placing_is_unwritten(struct placing *placing, const struct node *value);
 regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value, struct node **result);
-/* A copy of the value before `before`, with its reason. */
+/* Whether a copy of the value with its own strides can be written down. */
+bool placing_can_copy(struct placing *placing, const struct node *value);
+/* Such a copy before `before`, with its reason. */
 regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why, struct node **result);
-/* Whether a copy (aten.clone) has the strides of the value again: not when it is a window with gaps. */
-bool placing_copy_keeps_strides(struct placing *placing, const struct node *value);
 /* When `item`, the new version of `value`, is put into an update of the same base that needs a copy of the base anyway: the
  * window onto that copy, made before the call. NULL when there is no such update. */
 regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value, const char *why, struct node **result);
 
-/* Lets all readers of `node` read `value`, whose memory now holds it; their types follow when the strides differ. */
+/* Lets all readers of `node` read `value`, whose memory now holds it. */
 regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value);
 void placing_note_write(struct placing *placing, struct node *value);
 /* Records a call that copies. */

@@ -15,7 +15,7 @@ bool window_can_write(const struct graph *graph, symint integer) {
     return symint_is_constant(integer, &number) || find_integer(graph, integer);
 }
 
-static void set_integer(struct graph *graph, struct node *user, struct value *value, symint integer) {
+void window_write(struct graph *graph, struct node *user, struct value *value, symint integer) {
     int64_t number;
     struct node *node = symint_is_constant(integer, &number) ? NULL : find_integer(graph, integer);
     if (node) value_set_node(user, value, node);
@@ -32,7 +32,7 @@ static struct node *insert_on(struct graph *graph, struct node *before, enum ope
 regraft_status insert_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input, const symint *integers,
                            size_t count, struct node **result) {
     *result = insert_on(graph, before, id, input, 1 + count);
-    for (size_t i = 0; i < count; i++) set_integer(graph, *result, &(*result)->arguments[1 + i], integers[i]);
+    for (size_t i = 0; i < count; i++) window_write(graph, *result, &(*result)->arguments[1 + i], integers[i]);
     return infer_node(*result);
 }
 
@@ -40,12 +40,22 @@ regraft_status insert_list_view(struct graph *graph, struct node *before, enum o
                                 size_t count, struct node **result) {
     *result = insert_on(graph, before, id, input, 2);
     struct value *list = value_set_list(*result, &(*result)->arguments[1], value_list, count);
-    for (size_t i = 0; i < count; i++) set_integer(graph, *result, &list[i], items[i]);
+    for (size_t i = 0; i < count; i++) window_write(graph, *result, &list[i], items[i]);
     return infer_node(*result);
 }
 
+/* One size of a reshape may be left to PyTorch, as -1. */
+static bool can_write_shape(const struct graph *graph, const symint *sizes, size_t rank) {
+    size_t open = 0;
+    for (size_t i = 0; i < rank; i++) open += !window_can_write(graph, sizes[i]);
+    return open <= 1;
+}
+
 regraft_status insert_reshape(struct graph *graph, struct node *before, struct node *input, const symint *sizes, size_t rank, struct node **result) {
-    return insert_list_view(graph, before, operation_aten_reshape_default, input, sizes, rank, result);
+    symint *shape = arena_copy(graph->arena, sizes, rank * sizeof *sizes);
+    for (size_t i = 0; i < rank; i++)
+        if (!window_can_write(graph, sizes[i])) shape[i] = constant(graph, -1);
+    return insert_list_view(graph, before, operation_aten_reshape_default, input, shape, rank, result);
 }
 
 static void chain_add(struct view_chain *chain, struct node *node) { chain->nodes[chain->count++] = node; }
@@ -120,10 +130,9 @@ static regraft_status add_unsqueezes(struct graph *graph, struct node *before, c
 
 /* Whether all sizes and bounds have a spelling: numbers, or symbols that are inputs. */
 static bool can_write_all(const struct graph *graph, const struct place_relation *relation, const struct layout *outer, const struct layout *inner) {
-    for (size_t i = 0; relation->refined && i < outer->rank; i++)
-        if (!window_can_write(graph, outer->sizes[i])) return false; /* for the way back */
+    bool there = can_write_shape(graph, relation->fine.sizes, relation->fine.rank), back = can_write_shape(graph, outer->sizes, outer->rank);
+    if (relation->refined && !(there && back)) return false;
     for (size_t i = 0; i < relation->fine.rank; i++) {
-        if (relation->refined && !window_can_write(graph, relation->fine.sizes[i])) return false;
         if (!window_can_write(graph, relation->start[i])) return false;
         if (relation->dimension[i] == place_selected || is_whole(graph, relation, inner, i)) continue;
         if (!window_can_write(graph, slice_end(graph, relation, inner, i))) return false;

@@ -25,6 +25,8 @@ regraft_status window_put(struct graph *graph, struct node *before, const struct
 
 /* Whether an integer can be written as an argument: a number, or a symbol that is an input. */
 bool window_can_write(const struct graph *graph, symint integer);
+/* Writes it there. */
+void window_write(struct graph *graph, struct node *user, struct value *value, symint integer);
 
 /* Nodes with integer (list) arguments after the tensor; the type is inferred. */
 regraft_status insert_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input, const symint *integers,

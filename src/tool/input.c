@@ -56,12 +56,17 @@ regraft_status tool_report(const struct tool *tool, regraft_status status) {
     return status;
 }
 
-regraft_status tool_open(struct tool *tool, const struct input_options *options) {
+static regraft_status add_operations(struct tool *tool, const char *path) {
     struct text schemas = {0};
+    TRY(read_file(tool, path, &schemas));
+    return tool_report(tool, regraft_operations_add(tool->context, path, schemas.data, schemas.length));
+}
+
+regraft_status tool_open(struct tool *tool, const struct input_options *options) {
     TRY(regraft_context_create(&tool_allocator, &tool->context));
-    if (!options->operations) return REGRAFT_OK;
-    TRY(read_file(tool, options->operations, &schemas));
-    return tool_report(tool, regraft_operations_add(tool->context, options->operations, schemas.data, schemas.length));
+    if (options->operations) TRY(add_operations(tool, options->operations));
+    for (size_t i = 0; options->contracts[i]; i++) TRY(tool_report(tool, regraft_contract_add(tool->context, options->contracts[i])));
+    return REGRAFT_OK;
 }
 
 regraft_status tool_read_graph(struct tool *tool, const struct input_options *options, const char *path,

@@ -4,7 +4,7 @@
 
 #include "tool/tool.h"
 
-enum { key_graph = 1000, key_stage, key_operations, key_format };
+enum { key_graph = 1000, key_stage, key_operations, key_contract, key_format };
 
 static const struct argp_option graph_entries[] = {
     {"graph", key_graph, "N", 0, "Take graph N of the file, counted from 0 ('regraft list' shows them)", 0},
@@ -13,6 +13,7 @@ static const struct argp_option graph_entries[] = {
 };
 static const struct argp_option operations_entries[] = {
     {"ops", key_operations, "FILE", 0, "Add operations: a PyTorch schema a line", 0},
+    {"contract", key_contract, "OP.ARG=KIND", 0, "The strides that an operation is owed for an argument: any, contiguous", 0},
     {0},
 };
 static const struct argp_option format_entries[] = {
@@ -44,6 +45,13 @@ static error_t parse_input(int key, char *argument, struct argp_state *state) {
     case key_operations:
         options->operations = argument;
         return 0;
+    case key_contract: {
+        size_t count = 0, most = sizeof options->contracts / sizeof *options->contracts - 1;
+        while (options->contracts[count]) count++;
+        if (count == most) argp_error(state, "at most %zu contracts", most);
+        options->contracts[count] = argument;
+        return 0;
+    }
     case key_format:
         if (strcmp(argument, "text") != 0 && strcmp(argument, "json") != 0)
             argp_error(state, "--format takes text or json, found '%s'", argument);

@@ -1,0 +1,85 @@
+/* regraft explain: the copies that are left when a graph is placed, and why. */
+#include "tool/internals.h"
+
+struct explain_options {
+    struct input_options input;
+    const char *path;
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct explain_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        options_init(state, graph_options, &options->input);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (options->path) argp_error(state, "one GRAPH, not two: '%s'", argument);
+        options->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options->path) argp_error(state, "no GRAPH given");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    .parser = parse,
+    .children = graph_options,
+    .args_doc = "GRAPH",
+    .doc = "Runs the default pipeline and the pass place, and lists every copy that the placed graph contains: how many "
+           "bytes, of which place, why, from which line of the model, and what would make it unnecessary. Copies that the "
+           "model itself asks for, changes of layout, stand apart.",
+};
+
+static void print_copies(struct builder *out, const regraft_graph *graph, int own) {
+    for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) {
+        regraft_copy copy = regraft_graph_copy(graph, i);
+        if (copy.own != own) continue;
+        builder_format(out, "%s: %s bytes\n    of      %s\n    why     %s\n", copy.node, copy.bytes, copy.place, copy.why);
+        if (*copy.source) builder_format(out, "    source  %s\n", copy.source);
+        if (*copy.remedy) builder_format(out, "    remedy  %s\n", copy.remedy);
+    }
+}
+
+static size_t count_copies(const regraft_graph *graph, int own) {
+    size_t count = 0;
+    for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) count += regraft_graph_copy(graph, i).own == own;
+    return count;
+}
+
+static void print_text(struct builder *out, const regraft_graph *graph) {
+    size_t copies = count_copies(graph, 0), own = count_copies(graph, 1);
+    builder_format(out, "%zu %s\n", copies, copies == 1 ? "copy" : "copies");
+    print_copies(out, graph, 0);
+    if (!own) return;
+    builder_format(out, "%zu the model asks for\n", own);
+    print_copies(out, graph, 1);
+}
+
+static json_t *json_copies(const regraft_graph *graph, int own) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) {
+        regraft_copy copy = regraft_graph_copy(graph, i);
+        if (copy.own != own) continue;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "node", copy.node, "bytes", copy.bytes, "place", copy.place, "source",
+                                              copy.source, "why", copy.why, "remedy", copy.remedy));
+    }
+    return list;
+}
+
+regraft_status command_explain(struct tool *tool, int argc, char **argv) {
+    struct explain_options options = {0};
+    struct builder out;
+    regraft_graph *graph;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    TRY(tool_open(tool, &options.input));
+    TRY(tool_read_graph(tool, &options.input, options.path, &graph));
+    const char *pipeline = text_format(tool->arena, "%s,place,dce", regraft_default_pipeline());
+    TRY(tool_report(tool, regraft_graph_run(graph, pipeline, NULL)));
+    builder_init(&out, tool->arena);
+    if (options.input.format == format_json) json_print(&out, json_pack("{s:o, s:o}", "copies", json_copies(graph, 0), "own", json_copies(graph, 1)));
+    else print_text(&out, graph);
+    return output_write(NULL, builder_text(&out));
+}
