@@ -569,10 +569,29 @@ static regraft_status (*window_function(enum operation_id id))(struct view *view
     }
 }
 
+static bool is_negative(symint value) {
+    int64_t number;
+    return symint_is_constant(value, &number) && number < 0;
+}
+
+/* No tensor has negative sizes, strides or offsets. */
+static regraft_status check_windows(const struct view *view) {
+    for (size_t i = 0; i < view->windows.count; i++) {
+        const struct window *window = &view->windows.items[i];
+        for (size_t d = 0; d < window->layout.rank; d++) {
+            if (is_negative(window->layout.sizes[d])) return inference_fail(view->inference, "size %zu is negative", d);
+            if (window->layout.strides && is_negative(window->layout.strides[d])) return inference_fail(view->inference, "stride %zu is negative", d);
+        }
+        if (window->offset && is_negative(window->offset)) return inference_fail(view->inference, "the offset is negative");
+    }
+    return REGRAFT_OK;
+}
+
 regraft_status view_windows(const struct inference *inference, const struct layout *input, struct window **windows, size_t *count) {
     struct view view = {.inference = inference, .context = inference->context, .symbols = inference->context->symbols, .input = input};
     regraft_status (*function)(struct view *) = window_function(inference->operation->id);
     if (function) TRY(function(&view));
+    TRY(check_windows(&view));
     *windows = view.windows.items;
     *count = view.windows.count;
     return REGRAFT_OK;
