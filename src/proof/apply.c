@@ -1,0 +1,267 @@
+/* Operations that compute: terms of all that they read; what they write; what they return. */
+#include <stdlib.h>
+
+#include "proof/machine.h"
+
+/* Results are numbered from 0; what is left in written arguments, from here. */
+enum { first_written = 1 << 20 };
+
+/* ---- arguments ---- */
+
+/* What a default in a schema stands for, where that is plain. */
+static struct item default_item(struct machine *machine, struct text text) {
+    struct arena *arena = machine->prover->arena;
+    const char *string = text_string(arena, text);
+    char *end;
+    struct value *literal = arena_new(arena, struct value);
+    if (text_is(text, "None")) return (struct item){.kind = item_none};
+    if (text_is(text, "[]")) return (struct item){.kind = item_tuple};
+    long long integer = strtoll(string, &end, 10);
+    if (text.length && !*end) return (struct item){.kind = item_integer, .integer = number(machine->prover, integer)};
+    double real = strtod(string, &end);
+    if (text_is(text, "True") || text_is(text, "False"))
+        *literal = (struct value){.kind = value_bool, .boolean = text_is(text, "True")};
+    else if (text.length && !*end)
+        *literal = (struct value){.kind = value_float, .real = real};
+    else if (text.length > 1 && text.data[0] == '\'')
+        *literal = (struct value){.kind = value_string, .string = {text.data + 1, text.length - 2}};
+    else
+        *literal = (struct value){.kind = value_name, .written = text};
+    return (struct item){.kind = item_literal, .literal = literal};
+}
+
+void bound_start(struct machine *machine, struct bound_call *call, const struct operation *operation) {
+    *call = (struct bound_call){.operation = operation};
+    call->arguments = arena_array(machine->prover->arena, struct item, operation->schema.argument_count);
+}
+
+void bound_set(struct machine *machine, struct bound_call *call, size_t index, const struct value *value) {
+    const struct schema_argument *argument = &call->operation->schema.arguments[index];
+    struct item *item = &call->arguments[index];
+    *item = (struct item){.kind = item_none};
+    if (value)
+        *item = item_of_value(machine, value);
+    else if (argument->has_default)
+        *item = default_item(machine, argument->default_text);
+}
+
+/* ---- keys ---- */
+
+static void encode_tensor(struct machine *machine, struct encoding *encoding, struct tensor_value *tensor, bool written,
+                          bool contents) {
+    struct prover *prover = machine->prover;
+    struct arena *arena = prover->arena;
+    if (contents) {
+        const struct reading *reading = tensor_read(machine, tensor);
+        key_pointer(&encoding->key, reading);
+        vector_push(arena, &encoding->readings, reading);
+    } else { /* all of it is overwritten: only its shape matters */
+        key_number(&encoding->key, tensor->dtype);
+        for (size_t i = 0; i < tensor->place.layout.rank; i++)
+            key_symint(prover, &encoding->key, tensor->place.layout.sizes[i]);
+    }
+    vector_push(arena, &encoding->tensors, tensor);
+    vector_push(arena, &encoding->written, written);
+}
+
+static void encode_literal(struct prover *prover, struct builder *key, const struct value *value) {
+    key_number(key, value->kind);
+    switch (value->kind) {
+    case value_bool:
+        key_number(key, value->boolean);
+        break;
+    case value_integer:
+        key_number(key, value->integer);
+        break;
+    case value_float: {
+        int64_t bits;
+        memcpy(&bits, &value->real, sizeof bits);
+        key_number(key, bits);
+        break;
+    }
+    case value_string:
+        key_text(key, value->string);
+        break;
+    case value_symint:
+        key_symint(prover, key, value->expression);
+        break;
+    case value_dtype:
+        key_number(key, value->dtype);
+        break;
+    case value_device:
+        key_text(key, value->device.type);
+        key_number(key, value->device.index);
+        break;
+    case value_operator:
+        key_pointer(key, value->operation);
+        key_text(key, value->written);
+        break;
+    case value_dictionary:
+    case value_slice:
+        key_number(key, (int64_t)value->list.count);
+        for (size_t i = 0; i < value->list.count; i++) {
+            key_text(key, value->list.items[i].keyword);
+            encode_literal(prover, key, &value->list.items[i]);
+        }
+        break;
+    case value_name:
+        key_text(key, value->written);
+        break;
+    case value_none:
+        break;
+    default:
+        prover_give_up(prover, "an argument holds a value in a form that is not understood");
+    }
+}
+
+void encode_item(struct machine *machine, struct encoding *encoding, const struct item *item, bool written,
+                 bool contents) {
+    struct prover *prover = machine->prover;
+    key_number(&encoding->key, item->kind == item_pending ? item_object : item->kind);
+    switch (item->kind) {
+    case item_none:
+        break;
+    case item_integer:
+        key_symint(prover, &encoding->key, item->integer);
+        break;
+    case item_tensor:
+        encode_tensor(machine, encoding, item->tensor, written, contents);
+        break;
+    case item_tuple:
+        key_number(&encoding->key, (int64_t)item->tuple.count);
+        for (size_t i = 0; i < item->tuple.count; i++)
+            encode_item(machine, encoding, &item->tuple.items[i], written, contents);
+        break;
+    case item_literal:
+        encode_literal(prover, &encoding->key, item->literal);
+        break;
+    case item_object:
+        key_pointer(&encoding->key, item->object.term);
+        break;
+    case item_pending:
+        key_pointer(&encoding->key, term_result_of(prover, item->object.term, item->object.index, dtype_none));
+        break;
+    }
+    if (written && item->kind != item_tensor && item->kind != item_tuple && item->kind != item_none)
+        prover_give_up(prover, "it writes something that is not known to be a tensor");
+}
+
+/* A call whose written arguments meet others does something of its own: how they meet is part of what it is. */
+static void encode_overlaps(struct machine *machine, struct encoding *encoding) {
+    struct prover *prover = machine->prover;
+    for (size_t i = 0; i < encoding->tensors.count; i++)
+        for (size_t j = i + 1; j < encoding->tensors.count; j++) {
+            const struct tensor_value *a = encoding->tensors.items[i], *b = encoding->tensors.items[j];
+            if (!encoding->written.items[i] && !encoding->written.items[j]) continue;
+            if (a->buffer != b->buffer && a->buffer->sharing && a->buffer->sharing == b->buffer->sharing)
+                prover_give_up(prover, "two of its arguments may share memory, and it writes one");
+            if (a->buffer != b->buffer || places_disjoint(prover->context, &a->place, &b->place) == answer_yes)
+                continue;
+            struct window_place first = a->place, second = b->place;
+            first.offset = number(prover, 0);
+            second.offset = minus(prover, b->place.offset, a->place.offset);
+            key_number(&encoding->key, (int64_t)(i << 16 | j));
+            key_place(prover, &encoding->key, &first);
+            key_place(prover, &encoding->key, &second);
+        }
+}
+
+/* Arguments that a call overwrites whole without reading them. */
+static bool is_only_written(const struct operation *operation, size_t index) {
+    switch (operation->id) {
+    case operation__C_rms_norm_default:
+    case operation__C_silu_and_mul_default:
+    case operation_aten_zero__default:
+    case operation_aten_fill__Scalar:
+        return index == 0;
+    default:
+        return false;
+    }
+}
+
+/* aten::add for aten::add_: the same computation, when all its tensors have one element type; NULL when there is none. */
+static const struct operation *functional_form(struct machine *machine, const struct bound_call *call) {
+    const struct schema *schema = &call->operation->schema;
+    const struct tensor_value *self = schema->argument_count ? item_tensor_of(&call->arguments[0]) : NULL;
+    const char *overload = schema->overload.length ? text_string(machine->prover->arena, schema->overload) : "default";
+    if (!self || !text_starts_with(schema->name, "aten::") || schema->name.data[schema->name.length - 1] != '_')
+        return NULL;
+    for (size_t i = 0; i < schema->argument_count; i++) {
+        const struct tensor_value *tensor = item_tensor_of(&call->arguments[i]);
+        if (tensor && tensor->dtype != self->dtype && text_starts_with(schema->name, "aten::index") == false)
+            return NULL;
+    }
+    struct text name = text_skip((struct text){schema->name.data, schema->name.length - 1}, strlen("aten::"));
+    const char *target = text_format(machine->prover->arena, "aten.%.*s.%s", TEXT_ARGS(name), overload);
+    const struct operation *found = operations_find(machine->prover->context->operations, text_of(target));
+    bool fits = found && found->schema.return_count == 1 && found->schema.argument_count == schema->argument_count &&
+                (found->class == class_compute || found->class == class_update);
+    return fits ? found : NULL;
+}
+
+/* ---- effects ---- */
+
+static void write_results(struct machine *machine, const struct bound_call *call, const struct encoding *encoding,
+                          bool functional) {
+    struct prover *prover = machine->prover;
+    for (size_t i = 0; i < encoding->tensors.count; i++) {
+        struct tensor_value *tensor = encoding->tensors.items[i];
+        if (!encoding->written.items[i]) continue;
+        const struct layout *layout = &tensor->place.layout;
+        int64_t item = functional ? 0 : first_written + (int64_t)i;
+        struct window_place dense = dense_place(prover, layout->sizes, layout->rank);
+        const struct term *term = term_result_of(prover, call->term, item, tensor->dtype);
+        tensor_write(machine, tensor, reading_intern(prover, term, dense.offset, &dense.layout));
+    }
+}
+
+void bound_execute(struct machine *machine, struct bound_call *call) {
+    struct prover *prover = machine->prover;
+    const struct operation *operation = call->operation, *functional = functional_form(machine, call);
+    struct encoding encoding = {0};
+    struct state *state = operation->effect == effect_none ? NULL : state_of_call(machine, call);
+    key_start(prover, &encoding.key, term_call, dtype_none);
+    key_pointer(&encoding.key, functional ? functional : operation);
+    for (size_t i = 0; i < operation->schema.argument_count; i++) {
+        bool written = operation->schema.arguments[i].written;
+        encode_item(machine, &encoding, &call->arguments[i], written, !is_only_written(operation, i));
+    }
+    encode_overlaps(machine, &encoding);
+    if (state) key_pointer(&encoding.key, state->term);
+    struct term *term = key_term(prover, &encoding.key);
+    call->term = term;
+    term->name = operation->target;
+    term->arguments = encoding.readings.items;
+    term->argument_count = encoding.readings.count;
+    if (state) term->state = state->term;
+    write_results(machine, call, &encoding, functional != NULL);
+    if (state && operation->effect == effect_writes_state) state->term = term;
+}
+
+struct item bound_return(struct machine *machine, const struct bound_call *call, size_t index) {
+    const struct schema *schema = &call->operation->schema;
+    (void)machine;
+    for (size_t i = 0; i < schema->argument_count && schema->returns[index].alias; i++)
+        if (schema->arguments[i].written && schema->arguments[i].alias == schema->returns[index].alias)
+            return call->arguments[i];
+    return (struct item){.kind = item_pending, .object = {call->term, (int64_t)index, false}};
+}
+
+void run_call(struct machine *machine, struct node *node, struct item *result) {
+    const struct schema *schema = &node->operation->schema;
+    struct bound_call call;
+    bound_start(machine, &call, node->operation);
+    for (size_t i = 0; i < schema->argument_count; i++) bound_set(machine, &call, i, node_argument(node, i));
+    bound_execute(machine, &call);
+    if (schema->return_count == 1) *result = item_resolve(machine, bound_return(machine, &call, 0), node->type);
+    if (schema->return_count < 2) return;
+    *result = (struct item){
+        .kind = item_tuple,
+        .tuple = {arena_array(machine->prover->arena, struct item, schema->return_count), schema->return_count}};
+    for (size_t i = 0; i < schema->return_count; i++) {
+        struct item item = bound_return(machine, &call, i);
+        if (node->type->kind == type_tuple && i < node->type->item_count)
+            item = item_resolve(machine, item, node->type->items[i]);
+        result->tuple.items[i] = item;
+    }
+}

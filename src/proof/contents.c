@@ -1,0 +1,326 @@
+#include "proof/contents.h"
+
+struct window_place dense_place(struct prover *prover, const symint *sizes, size_t rank) {
+    symint *strides = arena_array(prover->arena, symint, rank), stride = number(prover, 1);
+    for (size_t i = rank; i-- > 0;) {
+        strides[i] = stride;
+        stride = times(prover, stride, sizes[i]);
+    }
+    return (struct window_place){number(prover, 0), {rank, sizes, strides}};
+}
+
+bool places_same(const struct window_place *a, const struct window_place *b) {
+    if (a->offset != b->offset || a->layout.rank != b->layout.rank) return false;
+    for (size_t i = 0; i < a->layout.rank; i++) {
+        if (a->layout.sizes[i] != b->layout.sizes[i]) return false;
+        if (a->layout.strides[i] != b->layout.strides[i] && !symint_is(a->layout.sizes[i], 1)) return false;
+    }
+    return true;
+}
+
+void contents_copy(struct prover *prover, struct contents *copy, const struct contents *contents) {
+    *copy = *contents;
+    copy->cells.items =
+        arena_copy(prover->arena, contents->cells.items, contents->cells.count * sizeof *contents->cells.items);
+    copy->cells.capacity = contents->cells.count;
+}
+
+/* NULL when the cell has too many dimensions. */
+static const struct piece *cell_piece(struct prover *prover, struct cell *cell) {
+    if (cell->piece) return cell->piece;
+    struct piece *piece = arena_new(prover->arena, struct piece);
+    const struct reading *reading = cell->reading;
+    if (!piece_of_place(prover, &cell->place, reading->term, reading->offset, reading->layout.strides, piece))
+        return NULL;
+    return cell->piece = piece;
+}
+
+/* ---- terms for contents ---- */
+
+static void key_pieces(struct prover *prover, struct builder *key, const struct pieces *pieces) {
+    for (size_t i = 0; i < pieces->count; i++) {
+        const struct piece *piece = &pieces->items[i];
+        key_pointer(key, piece->term);
+        key_symint(prover, key, piece->from);
+        key_symint(prover, key, piece->to);
+        key_number(key, (int64_t)piece->rank);
+        for (size_t d = 0; d < piece->rank; d++) {
+            key_symint(prover, key, piece->extents[d].size);
+            key_symint(prover, key, piece->extents[d].from);
+            key_symint(prover, key, piece->extents[d].to);
+        }
+    }
+}
+
+static const struct term *pieces_term(struct prover *prover, enum dtype dtype, const struct term *beyond,
+                                      const struct pieces *pieces) {
+    struct builder key;
+    key_start(prover, &key, term_pieces, dtype);
+    key_pointer(&key, beyond);
+    key_pieces(prover, &key, pieces);
+    struct term *term = key_term(prover, &key);
+    if (term->contents) return term;
+    struct contents *contents = arena_new(prover->arena, struct contents);
+    *contents = (struct contents){.dtype = dtype, .beyond = beyond};
+    const struct piece *kept = arena_copy(prover->arena, pieces->items, pieces->count * sizeof *pieces->items);
+    for (size_t i = 0; i < pieces->count; i++)
+        vector_push(prover->arena, &contents->cells, (struct cell){.piece = &kept[i]});
+    term->contents = contents;
+    return term;
+}
+
+const struct term *contents_term(struct prover *prover, const struct contents *contents) {
+    struct pieces pieces = {0};
+    if (!contents->cells.count && contents->beyond) return contents->beyond;
+    for (size_t i = 0; i < contents->cells.count; i++) {
+        const struct piece *piece = cell_piece(prover, &contents->cells.items[i]);
+        if (piece)
+            vector_push(prover->arena, &pieces, *piece);
+        else
+            prover_give_up(prover, "a tensor has more than %d dimensions", piece_most_extents);
+    }
+    pieces_normalise(prover, &pieces);
+    return pieces_term(prover, contents->dtype, contents->beyond, &pieces);
+}
+
+/* ---- reading ---- */
+
+static const struct reading *read_opaque(struct prover *prover, const struct contents *contents,
+                                         const struct window_place *place) {
+    struct builder key;
+    const struct term *whole = contents_term(prover, contents);
+    key_start(prover, &key, term_read, contents->dtype);
+    key_pointer(&key, whole);
+    key_place(prover, &key, place);
+    struct window_place dense = dense_place(prover, place->layout.sizes, place->layout.rank);
+    return reading_intern(prover, key_term(prover, &key), dense.offset, &dense.layout);
+}
+
+/* Terms made of pieces are looked through, so that a reading of one always has all of it. */
+static const struct reading *reading_of(struct prover *prover, const struct term *term, symint offset,
+                                        const struct layout *layout) {
+    struct window_place place = {offset, *layout};
+    if (term->kind == term_pieces) return contents_read(prover, term->contents, &place, true);
+    return reading_intern(prover, term, offset, layout);
+}
+
+/* The reading when one piece has all of the place. */
+static const struct reading *read_one(struct prover *prover, const struct piece *piece,
+                                      const struct window_place *place) {
+    struct extent inner[place_most_dimensions];
+    symint to, strides[place_most_dimensions];
+    size_t rank = place->layout.rank;
+    for (size_t i = 0; i < rank; i++)
+        inner[i] = (struct extent){place->layout.sizes[i], place->layout.strides[i], NULL};
+    if (!piece_relate(prover, piece, place->offset, inner, rank, &to, strides)) return NULL;
+    struct layout layout = {rank, place->layout.sizes, strides};
+    return reading_of(prover, piece->term, to, &layout);
+}
+
+/* A part of a cell inside of a place, now from the row-major numbers of the place. */
+static bool renumber(struct prover *prover, const struct piece *frame, struct piece *part) {
+    symint from, steps[piece_most_extents];
+    piece_refine(prover, part, frame);
+    if (!piece_relate(prover, frame, part->from, part->extents, part->rank, &from, steps)) return false;
+    part->from = from;
+    for (size_t i = 0; i < part->rank; i++) part->extents[i].from = steps[i];
+    piece_normalise(prover, part);
+    return true;
+}
+
+static symint piece_count(struct prover *prover, const struct piece *piece) {
+    symint count = number(prover, 1);
+    for (size_t i = 0; i < piece->rank; i++) count = times(prover, count, piece->extents[i].size);
+    return count;
+}
+
+static bool surely_apart(struct prover *prover, const struct cell *cell, const struct window_place *place) {
+    return cell->reading && places_disjoint(prover->context, &cell->place, place) == answer_yes;
+}
+
+/* The parts of all cells in the place. They are disjoint, so they are all of it when there are as many elements. */
+static bool collect(struct prover *prover, const struct contents *contents, const struct window_place *place,
+                    struct pieces *parts) {
+    struct piece frame, sought;
+    symint count = number(prover, 0);
+    if (place_overlaps_itself(prover->context, place) != answer_no) return false;
+    if (!piece_of_place(prover, place, NULL, number(prover, 0), NULL, &frame)) return false;
+    sought = frame;
+    for (size_t i = 0; i < contents->cells.count; i++) {
+        struct cell *cell = &contents->cells.items[i];
+        const struct piece *piece = cell_piece(prover, cell);
+        struct piece part;
+        enum meeting meeting = piece ? piece_meet(prover, piece, &sought, &part, NULL) : meeting_unknown;
+        if (meeting == meeting_unknown && surely_apart(prover, cell, place)) continue;
+        if (meeting == meeting_unknown) return false;
+        if (meeting == meeting_none) continue;
+        if (!renumber(prover, &frame, &part)) return false;
+        count = plus(prover, count, piece_count(prover, &part));
+        vector_push(prover->arena, parts, part);
+    }
+    return surely_equal(prover, count, layout_count(prover->symbols, &place->layout));
+}
+
+/* Of a place none of whose dimensions is expanded. */
+static const struct reading *read_parts(struct prover *prover, const struct contents *contents,
+                                        const struct window_place *place) {
+    struct pieces parts = {0};
+    const struct reading *reading;
+    if (!collect(prover, contents, place, &parts)) return read_opaque(prover, contents, place);
+    struct window_place dense = dense_place(prover, place->layout.sizes, place->layout.rank);
+    pieces_normalise(prover, &parts);
+    if (parts.count == 1 && (reading = read_one(prover, &parts.items[0], &dense))) return reading;
+    const struct term *term = pieces_term(prover, contents->dtype, NULL, &parts);
+    return reading_intern(prover, term, dense.offset, &dense.layout);
+}
+
+static bool is_expanded(const struct layout *layout, size_t i) {
+    return symint_is(layout->strides[i], 0) && !symint_is(layout->sizes[i], 1);
+}
+
+/* Reads one element along each expanded dimension, and repeats it. */
+static const struct reading *read_expanded(struct prover *prover, const struct contents *contents,
+                                           const struct window_place *place) {
+    size_t rank = place->layout.rank;
+    symint *sizes = arena_copy(prover->arena, place->layout.sizes, rank * sizeof *sizes);
+    struct window_place single = {place->offset, {rank, sizes, place->layout.strides}};
+    bool any = false;
+    for (size_t i = 0; i < rank; i++) {
+        if (!is_expanded(&place->layout, i)) continue;
+        sizes[i] = number(prover, 1);
+        any = true;
+    }
+    if (!any) return read_parts(prover, contents, place);
+    const struct reading *reading = contents_read(prover, contents, &single, false);
+    struct layout layout = {rank, place->layout.sizes, reading->layout.strides};
+    return reading_intern(prover, reading->term, reading->offset, &layout);
+}
+
+/* All cells are elsewhere, so what is beyond them is seen. */
+static bool is_beyond(struct prover *prover, const struct contents *contents, const struct window_place *place) {
+    struct piece sought;
+    if (!contents->beyond || !piece_of_place(prover, place, NULL, number(prover, 0), NULL, &sought)) return false;
+    for (size_t i = 0; i < contents->cells.count; i++) {
+        const struct piece *piece = cell_piece(prover, &contents->cells.items[i]);
+        if (surely_apart(prover, &contents->cells.items[i], place)) continue;
+        if (!piece || piece_meet(prover, piece, &sought, NULL, NULL) != meeting_none) return false;
+    }
+    return true;
+}
+
+static bool is_identity(const struct cell *cell) {
+    const struct reading *reading = cell->reading;
+    if (!reading || reading->term->kind == term_pieces || reading->offset != cell->place.offset) return false;
+    for (size_t i = 0; i < reading->layout.rank; i++)
+        if (reading->layout.strides[i] != cell->place.layout.strides[i] && !symint_is(reading->layout.sizes[i], 1))
+            return false;
+    return true;
+}
+
+const struct reading *contents_read(struct prover *prover, const struct contents *contents,
+                                    const struct window_place *place, bool inside) {
+    struct cell *cells = contents->cells.items;
+    size_t count = contents->cells.count;
+    for (size_t i = 0; i < count; i++)
+        if (cells[i].reading && places_same(&cells[i].place, place)) return cells[i].reading;
+    if (inside && count == 1 && is_identity(&cells[0]))
+        return reading_intern(prover, cells[0].reading->term, place->offset, &place->layout);
+    for (size_t i = 0; i < count; i++) {
+        const struct piece *piece = cell_piece(prover, &cells[i]);
+        const struct reading *reading = piece ? read_one(prover, piece, place) : NULL;
+        if (reading) return reading;
+    }
+    if (is_beyond(prover, contents, place))
+        return reading_intern(prover, contents->beyond, place->offset, &place->layout);
+    return read_expanded(prover, contents, place);
+}
+
+const struct reading *reading_at(struct prover *prover, const struct reading *reading,
+                                 const struct window_place *place) {
+    struct contents contents = {.dtype = reading->term->dtype};
+    struct window_place whole = dense_place(prover, reading->layout.sizes, reading->layout.rank);
+    if (places_same(&whole, place)) return reading;
+    vector_push(prover->arena, &contents.cells, (struct cell){.place = whole, .reading = reading});
+    return contents_read(prover, &contents, place, true);
+}
+
+/* ---- writing ---- */
+
+/* Contents that can be compared only as a whole: the old ones after this write. */
+static void write_opaque(struct prover *prover, struct contents *contents, const struct window_place *place,
+                         const struct reading *reading, bool inside) {
+    struct builder key;
+    const struct term *before = contents_term(prover, contents);
+    key_start(prover, &key, term_written, contents->dtype);
+    key_pointer(&key, before);
+    key_place(prover, &key, place);
+    key_pointer(&key, reading);
+    const struct term *after = key_term(prover, &key);
+    contents->cells.count = 0;
+    if (inside && contents->whole) { /* what lies beyond the tensor is as it was */
+        const struct reading *all = reading_intern(prover, after, contents->whole->offset, &contents->whole->layout);
+        vector_push(prover->arena, &contents->cells, (struct cell){.place = *contents->whole, .reading = all});
+    } else {
+        contents->beyond = after;
+    }
+}
+
+/* What is left of the cells outside of the place. */
+static bool cut_cells(struct prover *prover, const struct contents *contents, const struct window_place *place,
+                      struct contents *left) {
+    struct piece written;
+    bool framed = piece_of_place(prover, place, NULL, number(prover, 0), NULL, &written);
+    for (size_t i = 0; i < contents->cells.count; i++) {
+        struct cell *cell = &contents->cells.items[i];
+        struct pieces rest = {0};
+        if (cell->reading && places_same(&cell->place, place)) continue;
+        const struct piece *piece = cell_piece(prover, cell);
+        enum meeting meeting = piece && framed ? piece_meet(prover, piece, &written, NULL, &rest) : meeting_unknown;
+        if (meeting == meeting_none || (meeting == meeting_unknown && surely_apart(prover, cell, place))) {
+            vector_push(prover->arena, &left->cells, *cell);
+            continue;
+        }
+        if (meeting == meeting_unknown && cell->reading &&
+            place_contains(prover->context, place, &cell->place) == answer_yes)
+            continue;
+        if (meeting == meeting_unknown) return false;
+        struct piece *kept = arena_copy(prover->arena, rest.items, rest.count * sizeof *rest.items);
+        for (size_t j = 0; j < rest.count; j++)
+            vector_push(prover->arena, &left->cells, (struct cell){.piece = &kept[j]});
+    }
+    return true;
+}
+
+/* Adds what is written, piece by piece where it is made of pieces; false when those do not fit the place. */
+static bool add_pieces(struct prover *prover, struct contents *contents, const struct window_place *place,
+                       const struct term *term) {
+    struct window_place dense = dense_place(prover, place->layout.sizes, place->layout.rank);
+    const struct contents *source = term->contents;
+    struct piece frame;
+    size_t before = contents->cells.count;
+    if (!piece_of_place(prover, &dense, NULL, place->offset, place->layout.strides, &frame)) return false;
+    for (size_t i = 0; i < source->cells.count; i++) {
+        struct piece *part = arena_copy(prover->arena, source->cells.items[i].piece, sizeof *part);
+        if (!renumber(prover, &frame, part)) {
+            contents->cells.count = before;
+            return false;
+        }
+        vector_push(prover->arena, &contents->cells, (struct cell){.piece = part});
+    }
+    return true;
+}
+
+void contents_write(struct prover *prover, struct contents *contents, const struct window_place *place,
+                    const struct reading *reading, bool inside) {
+    struct contents left = {.dtype = contents->dtype, .whole = contents->whole, .beyond = contents->beyond};
+    bool whole = contents->cells.count == 0 && !contents->beyond;
+    if (!whole &&
+        (place_overlaps_itself(prover->context, place) != answer_no || !cut_cells(prover, contents, place, &left))) {
+        write_opaque(prover, contents, place, reading, inside);
+        return;
+    }
+    bool pieces = reading->term->kind == term_pieces && !reading->term->contents->beyond;
+    if (!pieces || !add_pieces(prover, &left, place, reading->term))
+        vector_push(prover->arena, &left.cells, (struct cell){.place = *place, .reading = reading});
+    *contents = left;
+}

@@ -1,0 +1,40 @@
+/* What is in a buffer at one moment of the program: disjoint cells, each with the element of a term at every address. */
+#ifndef REGRAFT_PROOF_CONTENTS_H
+#define REGRAFT_PROOF_CONTENTS_H
+
+#include "proof/piece.h"
+
+/* A cell is kept as it was written until another write cuts it; most never are. */
+struct cell {
+    struct window_place place;
+    const struct reading *reading; /* of the sizes of `place`; NULL: only the piece */
+    const struct piece *piece;     /* the same, normalised; NULL: not needed yet */
+};
+
+struct contents {
+    enum dtype dtype;
+    const struct window_place *whole; /* all of the buffer's tensor; NULL: not of a buffer */
+    const struct term *beyond;        /* what lies at addresses of no cell, numbered by address; NULL: not known */
+    VECTOR(struct cell) cells;
+};
+
+/* `shape` row-major: places without offset that number elements. */
+struct window_place dense_place(struct prover *prover, const symint *sizes, size_t rank);
+bool places_same(const struct window_place *a, const struct window_place *b);
+
+/* A copy that later writes to the original do not change. */
+void contents_copy(struct prover *prover, struct contents *copy, const struct contents *contents);
+/* `inside`: the place is known to lie within what the buffer's tensor covers. */
+const struct reading *contents_read(struct prover *prover, const struct contents *contents,
+                                    const struct window_place *place, bool inside);
+/* The reading has the sizes of the place. */
+void contents_write(struct prover *prover, struct contents *contents, const struct window_place *place,
+                    const struct reading *reading, bool inside);
+/* All that is in there, as one term. */
+const struct term *contents_term(struct prover *prover, const struct contents *contents);
+
+/* The elements of a reading at a place that counts its elements row-major: a view of it, or a reshape. */
+const struct reading *reading_at(struct prover *prover, const struct reading *reading,
+                                 const struct window_place *place);
+
+#endif

@@ -1,0 +1,45 @@
+/* Pieces: boxes of addresses, and which element of a term lies at each. */
+#ifndef REGRAFT_PROOF_PIECE_H
+#define REGRAFT_PROOF_PIECE_H
+
+#include "proof/term.h"
+
+enum { piece_most_extents = 16 };
+
+/* Address from + sum of index[i] * extents[i].from holds element to + sum of index[i] * extents[i].to of the term. */
+struct extent {
+    symint size, from, to;
+};
+struct piece {
+    const struct term *term;
+    symint from, to;
+    size_t rank;
+    struct extent extents[piece_most_extents];
+};
+
+/* A place, with `to` strides that number its elements as `to` does (NULL: row-major). False: too many dimensions. */
+bool piece_of_place(struct prover *prover, const struct window_place *place, const struct term *term, symint to,
+                    const symint *to_strides, struct piece *piece);
+/* One form for all ways to write a piece: no extent of size 1, the largest step first, dense neighbours joined. */
+void piece_normalise(struct prover *prover, struct piece *piece);
+
+/* The elements at the addresses offset + sum of index[d] * inner[d].from, when all of them are in the (normalised) piece
+ * and have numbers that are as regular: the number of the first, and a step for each d. */
+bool piece_relate(struct prover *prover, const struct piece *piece, symint offset, const struct extent *inner,
+                  size_t rank, symint *to, symint *to_strides);
+/* Cuts extents of `piece` where the steps of `other` fall between two of theirs: 640 by 1 at 64 into 10 by 64, 64 by 1. */
+void piece_refine(struct prover *prover, struct piece *piece, const struct piece *other);
+
+enum meeting { meeting_none, meeting_part, meeting_unknown };
+struct pieces {
+    struct piece *items;
+    size_t count, capacity;
+};
+/* How two pieces meet: the part of `piece` inside of `other`, and what is left of it outside. Either may be NULL. */
+enum meeting piece_meet(struct prover *prover, const struct piece *piece, const struct piece *other, struct piece *part,
+                        struct pieces *rest);
+
+/* Joins what can be joined and brings the pieces into one order. */
+void pieces_normalise(struct prover *prover, struct pieces *pieces);
+
+#endif
