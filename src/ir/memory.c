@@ -8,15 +8,15 @@ typedef VECTOR(uint32_t) order_list;
 struct memory {
     struct graph *graph;
     struct arena *arena;
-    size_t limit;            /* nodes with an index below have entries */
-    struct place *places;    /* by node index */
-    uint32_t *sharing;       /* union-find over node indices: roots that may share storage */
-    bool *shared;            /* by the representative: there are others in its set */
-    order_list *writes;      /* by the representative of a sharing set: orders of raw writes */
-    uint32_t *last_read;     /* by node index; of the graph as it was */
+    size_t limit;         /* nodes with an index below have entries */
+    struct place *places; /* by node index */
+    uint32_t *sharing;    /* union-find over node indices: roots that may share storage */
+    bool *shared;         /* by the representative: there are others in its set */
+    order_list *writes;   /* by the representative of a sharing set: orders of raw writes */
+    uint32_t *last_read;  /* by node index; of the graph as it was */
     bool *escapes;
-    struct map *results;     /* (call, item) -> the first getitem node of that item */
-    symint *input_offsets;   /* by the index of placeholders, as a log tells them; or NULL */
+    struct map *results;   /* (call, item) -> the first getitem node of that item */
+    symint *input_offsets; /* by the index of placeholders, as a log tells them; or NULL */
 };
 
 /* ---- sharing ---- */
@@ -35,7 +35,9 @@ static void share(struct memory *memory, const struct node *a, const struct node
     if (x != y) memory->shared[x < y ? x : y] = true;
 }
 
-bool memory_is_shared(struct memory *memory, const struct node *root) { return memory->shared[representative(memory, root->index)]; }
+bool memory_is_shared(struct memory *memory, const struct node *root) {
+    return memory->shared[representative(memory, root->index)];
+}
 
 bool memory_may_share(struct memory *memory, const struct node *a, const struct node *b) {
     return representative(memory, a->index) == representative(memory, b->index);
@@ -48,7 +50,8 @@ static void reserve(struct memory *memory, size_t limit) {
     if (limit <= memory->limit) return;
     size_t old = memory->limit, wanted = limit * 2 + 64;
     struct place *places = arena_array(memory->arena, struct place, wanted);
-    uint32_t *sharing = arena_array(memory->arena, uint32_t, wanted), *last_read = arena_array(memory->arena, uint32_t, wanted);
+    uint32_t *sharing = arena_array(memory->arena, uint32_t, wanted),
+             *last_read = arena_array(memory->arena, uint32_t, wanted);
     order_list *writes = arena_allocate(memory->arena, wanted * sizeof *writes);
     bool *escapes = arena_array(memory->arena, bool, wanted), *shared = arena_array(memory->arena, bool, wanted);
     memset(writes, 0, wanted * sizeof *writes);
@@ -86,7 +89,9 @@ static bool shows_offset_zero(const struct node *user, const struct node *root) 
         size_t length = keyword.length - (sizeof suffix - 1);
         if (keyword.length < sizeof suffix || !text_is(text_skip(keyword, length), suffix)) continue;
         char name[128];
-        if (length + sizeof "_base_index" > sizeof name || !value_as_integer(&user->arguments[i], &offset) || offset != 0) continue;
+        if (length + sizeof "_base_index" > sizeof name || !value_as_integer(&user->arguments[i], &offset) ||
+            offset != 0)
+            continue;
         memcpy(name, keyword.data, length);
         memcpy(name + length, "_base_index", sizeof "_base_index");
         if (!value_as_integer(functionalized_keyword(user, text_of(name)), &base)) continue;
@@ -112,13 +117,17 @@ static struct node *offset_source(const struct node *root) {
 static symint storage_offset(struct memory *memory, const struct node *root) {
     struct context *context = memory->graph->context;
     symint zero = symint_constant(context->symbols, 0);
-    if (root->kind == node_call && root->operation && (root->operation->class == class_compute || root->operation->class == class_allocate)) return zero;
-    if (root->kind == node_placeholder && memory->input_offsets && memory->input_offsets[root->index]) return memory->input_offsets[root->index];
+    if (root->kind == node_call && root->operation &&
+        (root->operation->class == class_compute || root->operation->class == class_allocate))
+        return zero;
+    if (root->kind == node_placeholder && memory->input_offsets && memory->input_offsets[root->index])
+        return memory->input_offsets[root->index];
     for (const struct value *use = root->users; use; use = use->use.next)
         if (shows_offset_zero(use->use.user, root)) return zero;
     const struct node *source = offset_source(root);
     const struct place *place = source ? memory_place(memory, source) : NULL;
-    if (place && place->exact && (root->kind == node_getitem || symint_is(place->window.offset, 0))) return place->window.offset;
+    if (place && place->exact && (root->kind == node_getitem || symint_is(place->window.offset, 0)))
+        return place->window.offset;
     struct builder name;
     builder_init(&name, context->arena);
     builder_string(&name, "storage_offset_");
@@ -140,7 +149,8 @@ static struct place somewhere(const struct place *argument) {
     return place;
 }
 
-static struct place window_onto(struct memory *memory, struct node *node, const struct place *argument, const struct window *window) {
+static struct place window_onto(struct memory *memory, struct node *node, const struct place *argument,
+                                const struct window *window) {
     struct symbols *symbols = memory->graph->context->symbols;
     if (!argument->root) return root_place(memory, node);
     if (window->kind == window_copy) return root_place(memory, node);
@@ -148,12 +158,14 @@ static struct place window_onto(struct memory *memory, struct node *node, const 
     struct place place = *argument;
     place.by_numbers = argument->by_numbers || window->absolute || node_is(node, operation_aten_as_strided_default);
     place.window.layout = window->layout;
-    place.window.offset = window->absolute ? window->offset : symint_add(symbols, argument->window.offset, window->offset);
+    place.window.offset =
+        window->absolute ? window->offset : symint_add(symbols, argument->window.offset, window->offset);
     return place;
 }
 
 /* Of a view call, and of a getitem of one (`item`). */
-static regraft_status view_place(struct memory *memory, struct node *node, struct node *call, int64_t item, struct place *result) {
+static regraft_status view_place(struct memory *memory, struct node *node, struct node *call, int64_t item,
+                                 struct place *result) {
     struct node *argument = value_as_node(node_argument(call, 0));
     struct window *windows;
     size_t count;
@@ -227,7 +239,8 @@ static regraft_status getitem_place(struct memory *memory, struct node *node, st
     if (source->kind == node_call && source->operation && source->operation->class == class_view)
         return view_place(memory, node, source, node->arguments[1].integer, result);
     *result = item_place(memory, node, source);
-    bool unknown = source->kind == node_method || returns_arguments(source) || (source->kind == node_call && node_has_effect(source) && !node_is_functionalized_call(source));
+    bool unknown = source->kind == node_method || returns_arguments(source) ||
+                   (source->kind == node_call && node_has_effect(source) && !node_is_functionalized_call(source));
     if (unknown || source->kind == node_placeholder || source->kind == node_getitem) share(memory, node, source);
     return REGRAFT_OK;
 }
@@ -236,8 +249,12 @@ static regraft_status find_place(struct memory *memory, struct node *node) {
     struct place place = {0};
     reserve(memory, (size_t)node->index + 1);
     switch (node->kind) {
-    case node_call: TRY(call_place(memory, node, &place)); break;
-    case node_getitem: TRY(getitem_place(memory, node, &place)); break;
+    case node_call:
+        TRY(call_place(memory, node, &place));
+        break;
+    case node_getitem:
+        TRY(getitem_place(memory, node, &place));
+        break;
     case node_rename:
         if (value_as_node(&node->arguments[0])) place = *memory_place(memory, value_as_node(&node->arguments[0]));
         break;
@@ -248,7 +265,8 @@ static regraft_status find_place(struct memory *memory, struct node *node) {
         place = root_place(memory, node);
         break;
     }
-    default: place = root_place(memory, node);
+    default:
+        place = root_place(memory, node);
     }
     memory->places[node->index] = place;
     return REGRAFT_OK;
@@ -257,7 +275,8 @@ static regraft_status find_place(struct memory *memory, struct node *node) {
 regraft_status memory_update(struct memory *memory, struct node *update, struct update_place *result) {
     struct inference inference = {memory->graph->context, update, update->operation, NULL};
     struct window window;
-    *result = (struct update_place){value_as_node(node_argument(update, 0)), value_as_node(node_argument(update, 1)), false, {0}};
+    *result = (struct update_place){
+        value_as_node(node_argument(update, 0)), value_as_node(node_argument(update, 1)), false, {0}};
     const struct type *base = inference_tensor(&inference, 0);
     const struct place *own = memory_place(memory, update);
     if (!base || !own->exact) return REGRAFT_OK;
@@ -281,7 +300,8 @@ static void note_write(void *user, struct node *written) {
     struct write_state *state = user;
     const struct place *place = memory_place(state->memory, written);
     const struct node *root = place->root ? place->root : written;
-    vector_push(state->memory->arena, &state->memory->writes[representative(state->memory, root->index)], state->writer->order);
+    vector_push(state->memory->arena, &state->memory->writes[representative(state->memory, root->index)],
+                state->writer->order);
 }
 
 bool memory_written_between(struct memory *memory, const struct node *root, uint32_t after, uint32_t until) {
@@ -293,7 +313,9 @@ bool memory_written_between(struct memory *memory, const struct node *root, uint
 
 /* Whether the result of `user` may be (part of) the memory of the value that it uses: then its readers read that too. */
 static bool passes_memory_on(const struct node *user) {
-    if (user->kind == node_getitem || user->kind == node_rename || user->kind == node_method || user->kind == node_operator) return true;
+    if (user->kind == node_getitem || user->kind == node_rename || user->kind == node_method ||
+        user->kind == node_operator)
+        return true;
     if (user->kind != node_call) return false;
     if (!user->operation || user->operation->class == class_opaque || user->operation->class == class_view) return true;
     return returns_arguments(user);
@@ -307,7 +329,8 @@ static void push_views(struct memory *memory, const struct node *node, node_list
 }
 
 static bool same_place(const struct place *a, const struct place *b) {
-    return a->root == b->root && a->exact == b->exact && a->window.offset == b->window.offset && a->by_numbers == b->by_numbers;
+    return a->root == b->root && a->exact == b->exact && a->window.offset == b->window.offset &&
+           a->by_numbers == b->by_numbers;
 }
 
 static regraft_status refresh_all(struct memory *memory, node_list *list) {
@@ -337,6 +360,7 @@ void memory_take_over(struct memory *memory, const struct node *root, const stru
     order_list *to = &memory->writes[representative(memory, root->index)];
     const order_list *from = &memory->writes[representative(memory, old->index)];
     for (size_t i = 0; to != from && i < from->count; i++) vector_push(memory->arena, to, from->items[i]);
+    memory->escapes[root->index] |= memory->escapes[old->index];
 }
 
 void memory_stand_in(struct memory *memory, struct node *inserted, const struct node *node) {
@@ -363,7 +387,9 @@ uint32_t memory_last_read(struct memory *memory, const struct node *node) {
     return node->index < memory->limit ? memory->last_read[node->index] : node->order;
 }
 
-bool memory_escapes(struct memory *memory, const struct node *node) { return node->index < memory->limit && memory->escapes[node->index]; }
+bool memory_escapes(struct memory *memory, const struct node *node) {
+    return node->index < memory->limit && memory->escapes[node->index];
+}
 
 /* What a log tells of the inputs: their offsets, and which of them share storage. */
 static void read_input_memory(struct memory *memory) {
@@ -377,8 +403,10 @@ static void read_input_memory(struct memory *memory) {
         memory->input_offsets[node->index] = graph->input_memory[index].offset;
         int64_t storage = graph->input_memory[index++].storage;
         void **slot = storage < 0 ? NULL : map_slot(first, &storage, sizeof storage);
-        if (slot && *slot) share(memory, node, *slot);
-        else if (slot) *slot = node;
+        if (slot && *slot)
+            share(memory, node, *slot);
+        else if (slot)
+            *slot = node;
     }
 }
 

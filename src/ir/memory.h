@@ -10,9 +10,9 @@
 #include "ir/place.h"
 
 struct place {
-    struct node *root;          /* NULL for values that are not tensors */
-    bool exact;                 /* the window is known; else the value lies somewhere in the root's buffer, or may be fresh */
-    bool by_numbers;            /* as_strided on the way: the window may reach beyond the elements of the root's value */
+    struct node *root; /* NULL for values that are not tensors */
+    bool exact;        /* the window is known; else the value lies somewhere in the root's buffer, or may be fresh */
+    bool by_numbers;   /* as_strided on the way: the window may reach beyond the elements of the root's value */
     struct window_place window; /* offsets count from the start of the root's storage */
 };
 
@@ -25,16 +25,16 @@ struct update_place {
 
 struct memory;
 /* Numbers the nodes and looks at the whole graph once; linear. */
-regraft_status memory_create(struct graph *graph, struct arena *arena, struct memory **memory);
+regraft_status memory_create(struct graph *graph, struct arena *arena, struct memory **result);
 /* The same, kept by the graph and made anew only after a change. A pass may go on with it while it changes the graph, by
  * the functions below; the next call makes a new one. */
-regraft_status memory_of(struct graph *graph, struct memory **memory);
+regraft_status memory_of(struct graph *graph, struct memory **result);
 const struct place *memory_place(struct memory *memory, const struct node *node);
 /* Looks anew at a node that was inserted or whose arguments have changed, and at all views of it. */
 regraft_status memory_refresh(struct memory *memory, struct node *node);
 /* graph_replace, and memory_refresh of what then reads `other`. */
 regraft_status memory_replace(struct memory *memory, struct node *node, struct node *other);
-/* Lets the raw writes to `old`, a root that is replaced, count as writes to `root`. */
+/* For a root `old` that is replaced: raw writes to it count as writes to `root`, and when it is returned, `root` is. */
 void memory_take_over(struct memory *memory, const struct node *root, const struct node *old);
 /* Lets an inserted node count as standing and being read where `node` does. */
 void memory_stand_in(struct memory *memory, struct node *inserted, const struct node *node);
