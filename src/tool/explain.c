@@ -28,16 +28,18 @@ static const struct argp argp = {
     .parser = parse,
     .children = graph_options,
     .args_doc = "GRAPH",
-    .doc = "Runs the default pipeline and the pass place, and lists every copy that the placed graph contains: how many "
-           "bytes, of which place, why, from which line of the model, and what would make it unnecessary. Copies that the "
-           "model itself asks for, changes of layout, stand apart.",
+    .doc =
+        "Runs the default pipeline and the pass place, and lists every copy that the placed graph contains: how many "
+        "bytes, of which place, why, from which line of the model, and what would make it unnecessary. Copies that the "
+        "model itself asks for, changes of layout, stand apart.",
 };
 
 static void print_copies(struct builder *out, const regraft_graph *graph, int own) {
     for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) {
         regraft_copy copy = regraft_graph_copy(graph, i);
         if (copy.own != own) continue;
-        builder_format(out, "%s: %s bytes\n    of      %s\n    why     %s\n", copy.node, copy.bytes, copy.place, copy.why);
+        builder_format(out, "%s: %s bytes\n    of      %s\n    why     %s\n", copy.node, copy.bytes, copy.place,
+                       copy.why);
         if (*copy.source) builder_format(out, "    source  %s\n", copy.source);
         if (*copy.remedy) builder_format(out, "    remedy  %s\n", copy.remedy);
     }
@@ -63,8 +65,9 @@ static json_t *json_copies(const regraft_graph *graph, int own) {
     for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) {
         regraft_copy copy = regraft_graph_copy(graph, i);
         if (copy.own != own) continue;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "node", copy.node, "bytes", copy.bytes, "place", copy.place, "source",
-                                              copy.source, "why", copy.why, "remedy", copy.remedy));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "node", copy.node, "bytes", copy.bytes,
+                                              "place", copy.place, "source", copy.source, "why", copy.why, "remedy",
+                                              copy.remedy));
     }
     return list;
 }
@@ -79,7 +82,9 @@ regraft_status command_explain(struct tool *tool, int argc, char **argv) {
     const char *pipeline = text_format(tool->arena, "%s,place,dce", regraft_default_pipeline());
     TRY(tool_report(tool, regraft_graph_run(graph, pipeline, NULL)));
     builder_init(&out, tool->arena);
-    if (options.input.format == format_json) json_print(&out, json_pack("{s:o, s:o}", "copies", json_copies(graph, 0), "own", json_copies(graph, 1)));
-    else print_text(&out, graph);
+    if (options.input.format == format_json)
+        json_print(&out, json_pack("{s:o, s:o}", "copies", json_copies(graph, 0), "own", json_copies(graph, 1)));
+    else
+        print_text(&out, graph);
     return output_write(NULL, builder_text(&out));
 }

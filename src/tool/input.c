@@ -65,7 +65,8 @@ static regraft_status add_operations(struct tool *tool, const char *path) {
 regraft_status tool_open(struct tool *tool, const struct input_options *options) {
     TRY(regraft_context_create(&tool_allocator, &tool->context));
     if (options->operations) TRY(add_operations(tool, options->operations));
-    for (size_t i = 0; options->contracts[i]; i++) TRY(tool_report(tool, regraft_contract_add(tool->context, options->contracts[i])));
+    for (size_t i = 0; options->contracts[i]; i++)
+        TRY(tool_report(tool, regraft_contract_add(tool->context, options->contracts[i])));
     return REGRAFT_OK;
 }
 

@@ -7,6 +7,8 @@ static const struct command commands[] = {
     {"opt", "run passes over a graph and print it", command_opt},
     {"run", "run a graph in the reference interpreter, and compare", command_run},
     {"check", "compare what two graphs compute", command_check},
+    {"audit", "list the copies that Inductor made, from its output code", command_audit},
+    {"explain", "list the copies that stay when a graph is placed, and why", command_explain},
     {"list", "list the graphs of a text or trace log", command_list},
     {"passes", "list the passes", command_passes},
     {"ops", "list the operations", command_ops},
@@ -15,7 +17,7 @@ enum { command_count = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *stream) {
     fputs("Usage: regraft COMMAND [ARGUMENT...]\n"
-          "Reads graphs as PyTorch prints them, makes in-place operations in place again, and proves it.\n\n"
+          "Reads graphs as PyTorch prints them, and makes in-place operations in place again where that is legal.\n\n"
           "Commands:\n",
           stream);
     for (size_t i = 0; i < command_count; i++) fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].summary);

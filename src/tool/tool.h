@@ -25,6 +25,8 @@ struct command {
 regraft_status command_opt(struct tool *tool, int argc, char **argv);
 regraft_status command_run(struct tool *tool, int argc, char **argv);
 regraft_status command_check(struct tool *tool, int argc, char **argv);
+regraft_status command_explain(struct tool *tool, int argc, char **argv);
+regraft_status command_audit(struct tool *tool, int argc, char **argv);
 regraft_status command_list(struct tool *tool, int argc, char **argv);
 regraft_status command_passes(struct tool *tool, int argc, char **argv);
 regraft_status command_ops(struct tool *tool, int argc, char **argv);
@@ -35,10 +37,11 @@ enum format { format_text, format_json };
 
 /* Options that several commands share; child parsers fill them. */
 struct input_options {
-    int graph;              /* --graph; -1: not given */
-    const char *stage;      /* --stage */
-    const char *operations; /* --ops */
-    enum format format;     /* --format */
+    int graph;                 /* --graph; -1: not given */
+    const char *stage;         /* --stage */
+    const char *operations;    /* --ops */
+    const char *contracts[16]; /* --contract, in order; NULL after the last */
+    enum format format;        /* --format */
 };
 /* Child parsers: which graph; which operations; which format. Each array leaves out one more of them in front. */
 extern const struct argp_child graph_options[], operations_options[], format_options[];

@@ -1,0 +1,249 @@
+/* regraft audit: the copies that Inductor made, from the output code in a trace log. */
+#include "plan/audit.h"
+
+#include "tool/internals.h"
+
+struct audit_options {
+    struct input_options input;
+    const char *path;
+};
+
+enum { key_graph = 2000 };
+
+static const struct argp_option entries[] = {
+    {"graph", key_graph, "N", 0, "Which graph of the log, from 0 (default: all that have output code)", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct audit_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        options_init(state, operations_options, &options->input);
+        return 0;
+    case key_graph: {
+        long graph = option_number(state, "--graph", argument, 0);
+        if (graph > INT32_MAX) argp_error(state, "--graph is too large: %s", argument);
+        options->input.graph = (int)graph;
+        return 0;
+    }
+    case ARGP_KEY_ARG:
+        if (options->path) argp_error(state, "one LOG, not two: '%s'", argument);
+        options->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!options->path) argp_error(state, "no LOG given");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    .options = entries,
+    .parser = parse,
+    .children = operations_options,
+    .args_doc = "LOG",
+    .doc = "Lists the kernels that only move data in what Inductor generated: how many bytes they move, for which "
+           "call, from "
+           "which source line, and whether the copy was needed. LOG is a trace log (TORCH_TRACE), plain or gzip.",
+};
+
+static const char *const need_names[] = {"unknown", "no", "yes"};
+
+static const char *symint_string(struct arena *arena, symint value) {
+    struct builder out;
+    if (!value) return "unknown";
+    builder_init(&out, arena);
+    symint_print(&out, value);
+    return out.data;
+}
+
+static symint copy_bytes(const struct audit *audit, const struct audit_copy *copy) {
+    return copy->read && copy->written ? symint_add(audit->context->symbols, copy->read, copy->written) : NULL;
+}
+
+static const char *joined(struct arena *arena, const struct text_list *names) {
+    struct builder out;
+    builder_init(&out, arena);
+    for (size_t i = 0; i < names->count; i++) builder_format(&out, "%s%.*s", i ? ", " : "", TEXT_ARGS(names->items[i]));
+    return out.data;
+}
+
+/* ---- text ---- */
+
+static void print_copies(struct arena *arena, struct builder *out, const struct audit *audit) {
+    struct table table;
+    table_init(&table, arena, 6);
+    table_row(&table, "kernel", "bytes", "source", "nodes", "needed", "why");
+    for (size_t i = 0; i < audit->copies.count; i++) {
+        const struct audit_copy *copy = &audit->copies.items[i];
+        table_row(&table, text_string(arena, copy->kernel->name), symint_string(arena, copy_bytes(audit, copy)),
+                  joined(arena, &copy->sources), joined(arena, copy->nodes.count ? &copy->nodes : &copy->lowered),
+                  need_names[copy->needed], copy->reason);
+    }
+    if (audit->copies.count) table_print(out, &table);
+}
+
+static void print_audit(struct arena *arena, struct builder *out, const struct audit *audit) {
+    size_t launches = 0;
+    for (size_t i = 0; i < kernel_kind_count; i++) launches += audit->launches[i];
+    print_copies(arena, out, audit);
+    builder_format(out, "%zu of %zu launches only move data", audit->launches[kernel_moves], launches);
+    if (audit->launches[kernel_moves]) builder_format(out, ": %s bytes", symint_string(arena, audit->bytes));
+    builder_format(out, "; %zu fill, %zu convert, %zu compute, %zu unknown\n", audit->launches[kernel_fills],
+                   audit->launches[kernel_converts], audit->launches[kernel_computes], audit->launches[kernel_unknown]);
+    builder_format(out, "%zu other calls; %zu buffers allocated, %zu reused\n", audit->calls, audit->allocations,
+                   audit->reuses);
+}
+
+/* ---- JSON ---- */
+
+static json_t *json_text(struct text text) { return json_stringn(text.data ? text.data : "", text.length); }
+
+static json_t *json_names(const struct text_list *names) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < names->count; i++) json_array_append_new(array, json_text(names->items[i]));
+    return array;
+}
+
+static json_t *json_bytes(struct arena *arena, symint value) {
+    return value ? json_string(symint_string(arena, value)) : json_null();
+}
+
+static json_t *json_readers(const struct audit_copy *copy) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < copy->readers.count; i++) {
+        const struct audit_reader *reader = &copy->readers.items[i];
+        const struct node *node = reader->functional ? reader->functional : reader->lowered;
+        json_array_append_new(array, json_pack("{s:o, s:o, s:o, s:b}", "call", json_text(reader->target), "node",
+                                               json_text(node ? node->name : (struct text){0}), "argument",
+                                               json_text(reader->argument), "writes", reader->writes));
+    }
+    return array;
+}
+
+static size_t launches_of(const struct audit *audit, const struct inductor_kernel *kernel) {
+    size_t launches = 0;
+    for (size_t i = 0; i < audit->code.steps.count; i++) {
+        const struct inductor_step *step = &audit->code.steps.items[i];
+        launches += step->kind == step_launch && step->kernel == kernel;
+    }
+    return launches;
+}
+
+static json_t *copy_json(struct arena *arena, size_t graph, const struct audit *audit, const struct audit_copy *copy) {
+    json_t *object =
+        json_pack("{s:I, s:o, s:I, s:I}", "graph", (json_int_t)graph, "kernel", json_text(copy->kernel->name), "launch",
+                  (json_int_t)copy->launch, "launches", (json_int_t)launches_of(audit, copy->kernel));
+    json_object_set_new(object, "bytes", json_bytes(arena, copy_bytes(audit, copy)));
+    json_object_set_new(object, "read", json_bytes(arena, copy->read));
+    json_object_set_new(object, "written", json_bytes(arena, copy->written));
+    json_object_set_new(object, "source", json_string(joined(arena, &copy->sources)));
+    json_object_set_new(object, "nodes", json_names(&copy->nodes));
+    json_object_set_new(object, "lowered", json_names(&copy->lowered));
+    json_object_set_new(object, "readers", json_readers(copy));
+    json_object_set_new(object, "needed", json_string(need_names[copy->needed]));
+    json_object_set_new(object, "reason", json_string(copy->reason));
+    return object;
+}
+
+static json_t *json_kinds(const size_t *counts) {
+    json_t *object = json_object();
+    for (size_t i = 0; i < kernel_kind_count; i++)
+        json_object_set_new(object, kernel_kind_name((enum kernel_kind)i), json_integer((json_int_t)counts[i]));
+    return object;
+}
+
+/* Of a kernel that was combined from several: what each part does. */
+static json_t *json_parts(const struct inductor_kernel *kernel) {
+    json_t *array = json_array();
+    for (size_t part = 0; part < kernel->parts; part++) {
+        enum kernel_kind kind = kernel_fills;
+        bool any = false;
+        for (size_t i = 0; i < kernel->stores.count; i++) {
+            const struct kernel_store *store = &kernel->stores.items[i];
+            if (store->part != part) continue;
+            any = true;
+            if (store->kind > kind) kind = store->kind;
+        }
+        json_array_append_new(array, json_string(kernel_kind_name(any ? kind : kernel_unknown)));
+    }
+    return array;
+}
+
+static json_t *json_kernels(const struct audit *audit) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < audit->code.kernels.count; i++) {
+        const struct inductor_kernel *kernel = audit->code.kernels.items[i];
+        json_array_append_new(array, json_pack("{s:o, s:s, s:I, s:o}", "kernel", json_text(kernel->name), "kind",
+                                               kernel_kind_name(kernel->kind), "launches",
+                                               (json_int_t)launches_of(audit, kernel), "parts", json_parts(kernel)));
+    }
+    return array;
+}
+
+/* Adds a graph's copies and totals to the answer. */
+static void add_json(struct arena *arena, json_t *answer, size_t graph, const struct audit *audit) {
+    json_t *totals = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "launches", json_kinds(audit->launches), "kernels",
+                               json_kinds(audit->kernels), "bytes", json_bytes(arena, audit->bytes), "calls",
+                               (json_int_t)audit->calls, "allocations", (json_int_t)audit->allocations, "reuses",
+                               (json_int_t)audit->reuses);
+    json_array_append_new(
+        json_object_get(answer, "graphs"),
+        json_pack("{s:I, s:o, s:o}", "graph", (json_int_t)graph, "kernels", json_kernels(audit), "totals", totals));
+    for (size_t i = 0; i < audit->copies.count; i++)
+        json_array_append_new(json_object_get(answer, "copies"),
+                              copy_json(arena, graph, audit, &audit->copies.items[i]));
+}
+
+/* ---- the command ---- */
+
+static regraft_status audit_graph(struct tool *tool, struct file *file, size_t index, struct builder *out,
+                                  json_t *answer) {
+    struct audit_pipeline pipeline = {.file = file, .index = index};
+    struct audit audit;
+    TRY(tool_report(tool, audit_run(tool_context(tool), file, index,
+                                    (struct audit_decider){audit_decide_by_pipeline, &pipeline}, &audit)));
+    if (file->graphs.count > 1) builder_format(out, "%sgraph %zu\n", out->length ? "\n" : "", index);
+    print_audit(tool->arena, out, &audit);
+    add_json(tool->arena, answer, index, &audit);
+    return REGRAFT_OK;
+}
+
+static regraft_status audit_all(struct tool *tool, const struct audit_options *options, struct builder *out,
+                                json_t *answer) {
+    struct file *file;
+    size_t audited = 0, wanted = options->input.graph < 0 ? SIZE_MAX : (size_t)options->input.graph;
+    TRY(tool_open(tool, &options->input));
+    TRY(tool_read_container(tool, options->path, &file));
+    if (wanted != SIZE_MAX && wanted >= file->graphs.count)
+        return tool_error(REGRAFT_USAGE, "there is no graph %zu in '%s'; it has %zu, numbered from 0", wanted,
+                          options->path, file->graphs.count);
+    for (size_t i = 0; i < file->graphs.count; i++) {
+        if (wanted == SIZE_MAX ? !audit_stage(file, i) : i != wanted) continue;
+        TRY(audit_graph(tool, file, i, out, answer));
+        audited++;
+    }
+    if (audited) return REGRAFT_OK;
+    return tool_error(
+        REGRAFT_REJECTED,
+        "'%s' has no output code; expected a trace log (TORCH_TRACE) of a compilation by Inductor, with the "
+        "stage inductor_output_code",
+        options->path);
+}
+
+regraft_status command_audit(struct tool *tool, int argc, char **argv) {
+    struct audit_options options = {0};
+    struct builder out;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    builder_init(&out, tool->arena);
+    json_t *answer = json_pack("{s:[], s:[]}", "copies", "graphs");
+    regraft_status status = audit_all(tool, &options, &out, answer);
+    if (status == REGRAFT_OK && options.input.format == format_json) {
+        builder_init(&out, tool->arena);
+        json_print(&out, json_incref(answer));
+    }
+    json_decref(answer);
+    return status == REGRAFT_OK ? output_write(NULL, builder_text(&out)) : status;
+}
