@@ -20,7 +20,7 @@ static regraft_status out_of_memory(struct context *context) {
 }
 
 const char *regraft_version(void) {
-#define TEXT_OF(number) #number
+#define TEXT_OF(number)              #number
 #define VERSION(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
     return VERSION(REGRAFT_VERSION_MAJOR, REGRAFT_VERSION_MINOR, REGRAFT_VERSION_PATCH);
 }
@@ -56,7 +56,8 @@ regraft_status regraft_operations_add(regraft_context *public, const char *name,
     if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
     diagnostics_clear(&context->diagnostics);
     struct source *source = arena_new(context->arena, struct source);
-    *source = (struct source){text_string(context->arena, text_of(name)), text_copy(context->arena, (struct text){text, length})};
+    *source = (struct source){text_string(context->arena, text_of(name)),
+                              text_copy(context->arena, (struct text){text, length})};
     regraft_status status = operations_add(context->operations, &context->diagnostics, source);
     arena_unguard(context->arena, &guard);
     return status;
@@ -76,7 +77,8 @@ regraft_status regraft_contract_add(regraft_context *public, const char *contrac
 
 /* ---- reading ---- */
 
-static regraft_status take_graph(struct context *context, struct file *file, const regraft_read_options *options, regraft_graph **result) {
+static regraft_status take_graph(struct context *context, struct file *file, const regraft_read_options *options,
+                                 regraft_graph **result) {
     struct graph *graph;
     TRY(file_graph(context, file, options ? options->graph : -1, options ? options->stage : NULL, &graph));
     TRY(infer_graph(graph));
@@ -84,19 +86,22 @@ static regraft_status take_graph(struct context *context, struct file *file, con
     return REGRAFT_OK;
 }
 
-static regraft_status read_path(struct context *context, const char *path, const regraft_read_options *options, regraft_graph **result) {
+static regraft_status read_path(struct context *context, const char *path, const regraft_read_options *options,
+                                regraft_graph **result) {
     struct file *file;
     TRY(file_read(context, path, &file));
     return take_graph(context, file, options, result);
 }
 
-static regraft_status read_bytes(struct context *context, const char *name, struct text bytes, const regraft_read_options *options, regraft_graph **result) {
+static regraft_status read_bytes(struct context *context, const char *name, struct text bytes,
+                                 const regraft_read_options *options, regraft_graph **result) {
     struct file *file;
     TRY(file_read_memory(context, name, bytes, &file));
     return take_graph(context, file, options, result);
 }
 
-regraft_status regraft_graph_read(regraft_context *public, const char *path, const regraft_read_options *options, regraft_graph **graph) {
+regraft_status regraft_graph_read(regraft_context *public, const char *path, const regraft_read_options *options,
+                                  regraft_graph **graph) {
     struct context *context = internal(public);
     struct arena_guard guard;
     *graph = NULL;
@@ -171,11 +176,14 @@ static const char *terminated(struct arena *arena, struct text text) {
 regraft_remark regraft_graph_remark(const regraft_graph *public, size_t index) {
     const struct graph *graph = const_graph(public);
     const struct remark *remark = &graph->remarks.items[index];
-    return (regraft_remark){remark->pass, terminated(graph->arena, remark->node), terminated(graph->arena, remark->source), remark->text, remark->applied};
+    return (regraft_remark){remark->pass, terminated(graph->arena, remark->node),
+                            terminated(graph->arena, remark->source), remark->text, remark->applied};
 }
 
 /* A later pass may have removed a copy that turned out to be of no use. */
-static bool is_there(const struct graph *graph, const struct copy *copy) { return graph_find(graph, copy->node->name) == copy->node; }
+static bool is_there(const struct graph *graph, const struct copy *copy) {
+    return graph_find(graph, copy->node->name) == copy->node;
+}
 
 size_t regraft_graph_copy_count(const regraft_graph *public) {
     const struct graph *graph = const_graph(public);
@@ -194,8 +202,13 @@ static regraft_copy public_copy(const struct graph *graph, const struct copy *co
     struct builder bytes;
     builder_init(&bytes, graph->arena);
     symint_print(&bytes, copy->bytes);
-    return (regraft_copy){text_string(graph->arena, copy->node->name), bytes.data, text_string(graph->arena, copy->place),
-                          text_string(graph->arena, copy->source), copy->why, copy->remedy, copy->own};
+    return (regraft_copy){text_string(graph->arena, copy->node->name),
+                          bytes.data,
+                          text_string(graph->arena, copy->place),
+                          text_string(graph->arena, copy->source),
+                          copy->why,
+                          copy->remedy,
+                          copy->own};
 }
 
 regraft_copy regraft_graph_copy(const regraft_graph *public, size_t index) {
@@ -210,19 +223,28 @@ regraft_copy regraft_graph_copy(const regraft_graph *public, size_t index) {
 /* ---- walking ---- */
 
 size_t regraft_graph_node_count(const regraft_graph *graph) { return const_graph(graph)->node_count; }
-const regraft_node *regraft_graph_first(const regraft_graph *graph) { return (const regraft_node *)const_graph(graph)->first; }
+const regraft_node *regraft_graph_first(const regraft_graph *graph) {
+    return (const regraft_node *)const_graph(graph)->first;
+}
 const regraft_node *regraft_node_next(const regraft_node *node) { return (const regraft_node *)const_node(node)->next; }
 
-const char *regraft_node_name(const regraft_node *node) { return terminated(const_node(node)->graph->arena, const_node(node)->name); }
+const char *regraft_node_name(const regraft_node *node) {
+    return terminated(const_node(node)->graph->arena, const_node(node)->name);
+}
 
 const char *regraft_node_target(const regraft_node *public) {
     const struct node *node = const_node(public);
     switch (node->kind) {
-    case node_placeholder: return "placeholder";
-    case node_getitem: return "getitem";
-    case node_rename: return "rename";
-    case node_output: return "output";
-    default: return terminated(node->graph->arena, node->target);
+    case node_placeholder:
+        return "placeholder";
+    case node_getitem:
+        return "getitem";
+    case node_rename:
+        return "rename";
+    case node_output:
+        return "output";
+    default:
+        return terminated(node->graph->arena, node->target);
     }
 }
 

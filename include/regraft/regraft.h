@@ -70,7 +70,8 @@ REGRAFT_API void regraft_context_destroy(regraft_context *context);
 REGRAFT_API const char *regraft_message(const regraft_context *context);
 
 /* Adds operations to the context's table, one PyTorch schema a line (docs/command-line.md, `--ops`). `name` is for messages. */
-REGRAFT_API regraft_status regraft_operations_add(regraft_context *context, const char *name, const char *text, size_t length);
+REGRAFT_API regraft_status regraft_operations_add(regraft_context *context, const char *name, const char *text,
+                                                  size_t length);
 
 /* Says what strides an operation is owed for an argument: `vllm::unified_mla_attention_with_output.k_pe=contiguous`; a text
  * graph does not show it. The pass `place` copies where a contract is not met. Kinds: any (the default), contiguous. */
@@ -84,7 +85,8 @@ typedef struct regraft_read_options {
     int graph;         /* which graph of the file, from 0; -1: the first */
     const char *stage; /* which stage of a trace log; NULL: the last one that is still functional */
 } regraft_read_options;
-#define REGRAFT_READ_OPTIONS_INIT {sizeof(regraft_read_options), -1, NULL}
+#define REGRAFT_READ_OPTIONS_INIT                                                                                      \
+    { sizeof(regraft_read_options), -1, NULL }
 
 /* Reads a graph from a file ("-": standard input), plain or gzip, FX text or trace log. `options` may be NULL. */
 REGRAFT_API regraft_status regraft_graph_read(regraft_context *context, const char *path,
@@ -106,11 +108,13 @@ typedef struct regraft_run_options {
     void (*observe)(void *user, regraft_graph *graph, const char *pass, int after, double seconds);
     void *user;
 } regraft_run_options;
-#define REGRAFT_RUN_OPTIONS_INIT {sizeof(regraft_run_options), -1, 1, NULL, NULL}
+#define REGRAFT_RUN_OPTIONS_INIT                                                                                       \
+    { sizeof(regraft_run_options), -1, 1, NULL, NULL }
 
 /* Runs a pipeline ("noop-elim,cse,dce"; NULL: the default functional one; "": nothing). `options` may be NULL.
  * On failure the graph is in an undefined state and must not be used further. */
-REGRAFT_API regraft_status regraft_graph_run(regraft_graph *graph, const char *pipeline, const regraft_run_options *options);
+REGRAFT_API regraft_status regraft_graph_run(regraft_graph *graph, const char *pipeline,
+                                             const regraft_run_options *options);
 REGRAFT_API const char *regraft_default_pipeline(void);
 
 /* Checks the rules of the graph's stage. REGRAFT_REJECTED with a message when one does not hold. */
@@ -146,7 +150,8 @@ REGRAFT_API size_t regraft_graph_node_count(const regraft_graph *graph);
 REGRAFT_API const regraft_node *regraft_graph_first(const regraft_graph *graph); /* in program order; NULL at the end */
 REGRAFT_API const regraft_node *regraft_node_next(const regraft_node *node);
 REGRAFT_API const char *regraft_node_name(const regraft_node *node);
-REGRAFT_API const char *regraft_node_target(const regraft_node *node); /* "aten.slice.Tensor", "getitem", "placeholder", "output", ... */
+REGRAFT_API const char *
+regraft_node_target(const regraft_node *node); /* "aten.slice.Tensor", "getitem", "placeholder", "output", ... */
 REGRAFT_API size_t regraft_node_user_count(const regraft_node *node);
 
 /* ---- tables: NULL after the last row ---- */

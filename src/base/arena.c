@@ -117,9 +117,7 @@ void arena_guard_enter(struct arena *arena, struct arena_guard *guard) {
     root->guard = guard;
 }
 
-void arena_unguard(struct arena *arena, struct arena_guard *guard) {
-    root_of(arena)->guard = guard->outer;
-}
+void arena_unguard(struct arena *arena, struct arena_guard *guard) { root_of(arena)->guard = guard->outer; }
 
 static size_t next_block_size(const struct arena *arena, size_t need) {
     size_t size = arena->block ? arena->block->size * 2 : first_block;
@@ -143,8 +141,10 @@ static void *allocate_from_new_block(struct arena *arena, size_t size) {
     if (size > SIZE_MAX - header) arena_exhausted(arena);
     size_t total = next_block_size(arena, header + size);
     struct block *block = take_spare(root_of(arena), total);
-    if (block) total = block->size;
-    else block = arena->allocator.allocate(arena->allocator.user, total);
+    if (block)
+        total = block->size;
+    else
+        block = arena->allocator.allocate(arena->allocator.user, total);
     if (!block) arena_exhausted(arena);
     *block = (struct block){.previous = arena->block, .size = total, .used = header + size};
     arena->block = block;

@@ -33,7 +33,7 @@ void arena_defer(struct arena *arena, void (*release)(void *object), void *objec
 /* Gives up as if an allocation had failed: for libraries that report their own lack of memory. */
 _Noreturn void arena_exhausted(struct arena *arena);
 
-#define arena_new(arena, type) ((type *)arena_zeroed((arena), 1, sizeof(type)))
+#define arena_new(arena, type)          ((type *)arena_zeroed((arena), 1, sizeof(type)))
 #define arena_array(arena, type, count) ((type *)arena_zeroed((arena), (count), sizeof(type)))
 
 /* Public entry points nest; each sets its own guard and restores the outer one before it returns:

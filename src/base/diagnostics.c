@@ -37,8 +37,10 @@ static size_t add_shown(struct builder *out, struct text text) {
     size_t count = 0;
     for (; text.length; count++) {
         size_t length = character_length(text);
-        if (length) builder_add(out, (struct text){text.data, length});
-        else builder_byte(out, (unsigned char)*text.data < 0x80 ? ' ' : '?');
+        if (length)
+            builder_add(out, (struct text){text.data, length});
+        else
+            builder_byte(out, (unsigned char)*text.data < 0x80 ? ' ' : '?');
         text = text_skip(text, length ? length : 1);
     }
     return count;
@@ -61,7 +63,8 @@ static void add_line(struct builder *out, struct position position, size_t colum
     builder_byte(out, '\n');
 }
 
-static void add_message(struct builder *out, struct position position, const char *kind, const char *format, va_list list) {
+static void add_message(struct builder *out, struct position position, const char *kind, const char *format,
+                        va_list list) {
     size_t line = 0, column = 0;
     if (position.source) {
         if (position.offset > position.source->contents.length) position.offset = position.source->contents.length;
@@ -76,7 +79,8 @@ static void add_message(struct builder *out, struct position position, const cha
     if (position.source) add_line(out, position, column);
 }
 
-regraft_status fail(struct diagnostics *diagnostics, regraft_status status, struct position position, const char *format, ...) {
+regraft_status fail(struct diagnostics *diagnostics, regraft_status status, struct position position,
+                    const char *format, ...) {
     struct builder out;
     va_list list;
     if (*diagnostics->message) return status;

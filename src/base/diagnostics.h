@@ -37,10 +37,10 @@ void fail_note(struct diagnostics *diagnostics, struct position position, const 
 void source_locate(const struct source *source, size_t offset, size_t *line, size_t *column);
 
 /* Leaves the function with the status of `expression` unless that is REGRAFT_OK. */
-#define TRY(expression)                                      \
-    do {                                                     \
-        regraft_status try_status = (expression);            \
-        if (try_status != REGRAFT_OK) return try_status;     \
+#define TRY(expression)                                                                                                \
+    do {                                                                                                               \
+        regraft_status try_status = (expression);                                                                      \
+        if (try_status != REGRAFT_OK) return try_status;                                                               \
     } while (0)
 
 #endif

@@ -2,9 +2,9 @@
 #include "base/map.h"
 
 /* uthash allocates its tables through these; every function below that can allocate has a parameter `map`. */
-#define uthash_malloc(size) arena_allocate(map->arena, (size))
+#define uthash_malloc(size)       arena_allocate(map->arena, (size))
 #define uthash_free(memory, size) ((void)(memory))
-#define uthash_fatal(message) arena_exhausted(map->arena)
+#define uthash_fatal(message)     arena_exhausted(map->arena)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"

@@ -57,8 +57,10 @@ static void divide_sums(struct symbols *symbols, symint a, symint b, struct sum 
         struct term lead = from < rest->count ? rest->terms[from] : (struct term){rest->constant, NULL}, part;
         if (!divide_term(symbols, lead, leading_term(b), &part) || part.coefficient == INT64_MIN) {
             sum_push(remainder, lead.coefficient, lead.monomial);
-            if (lead.monomial) from++;
-            else rest->constant = 0;
+            if (lead.monomial)
+                from++;
+            else
+                rest->constant = 0;
             continue;
         }
         sum_push(quotient, part.coefficient, part.monomial);

@@ -14,8 +14,7 @@ static bool evaluate_atom(const struct assignment *assignment, const struct atom
     if (atom->kind == atom_opaque) return false;
     for (size_t i = 0; i < atom->count; i++)
         if (!evaluate(assignment, atom->arguments[i], &numbers[i])) return false;
-    if (atom->kind == atom_floor_divide)
-        return numbers[1] != 0 && floor_divide_numbers(numbers[0], numbers[1], value);
+    if (atom->kind == atom_floor_divide) return numbers[1] != 0 && floor_divide_numbers(numbers[0], numbers[1], value);
     *value = numbers[0];
     if (atom->kind == atom_modulo) {
         if (numbers[1] != 0) *value = modulo_numbers(numbers[0], numbers[1]);

@@ -8,12 +8,15 @@ enum rank { rank_number, rank_symbol, rank_product, rank_sum, rank_function, ran
 
 static enum rank rank_of_atom(const struct atom *atom) {
     switch (atom->kind) {
-    case atom_symbol: return rank_symbol;
+    case atom_symbol:
+        return rank_symbol;
     case atom_max:
-    case atom_min: return rank_lattice;
+    case atom_min:
+        return rank_lattice;
     case atom_floor_divide:
     case atom_modulo:
-    case atom_opaque: return rank_function;
+    case atom_opaque:
+        return rank_function;
     }
     return rank_function;
 }

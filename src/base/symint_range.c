@@ -65,7 +65,9 @@ static struct range range_multiply(struct range a, struct range b) {
                                  larger(larger(corners[0], corners[1]), larger(corners[2], corners[3]))});
 }
 
-struct range range_negate(struct range a) { return range_multiply(a, range_number(-1)); }
+struct range range_negate(struct range a) {
+    return range_multiply(a, range_number(-1));
+}
 
 static struct range range_power(struct range base, int64_t exponent) {
     if (exponent == 1) return base;
@@ -83,9 +85,9 @@ struct range range_floor_divide(struct range a, struct range b) {
     }
     b.least = b.least == 0 ? 1 : b.least;
     if (b.least <= 0 || b.most <= 0) return everything;
-    return normal((struct range){
-        smaller(floor_divide_saturated(a.least, b.least), floor_divide_saturated(a.least, b.most)),
-        larger(floor_divide_saturated(a.most, b.least), floor_divide_saturated(a.most, b.most))});
+    return normal(
+        (struct range){smaller(floor_divide_saturated(a.least, b.least), floor_divide_saturated(a.least, b.most)),
+                       larger(floor_divide_saturated(a.most, b.least), floor_divide_saturated(a.most, b.most))});
 }
 
 static struct range range_modulo(struct range a, struct range b) {
@@ -98,12 +100,17 @@ static struct range range_modulo(struct range a, struct range b) {
 struct range range_of_atom(const struct atom *atom) {
     struct range range;
     switch (atom->kind) {
-    case atom_symbol: return atom->range;
-    case atom_floor_divide: return range_floor_divide(range_of(atom->arguments[0]), range_of(atom->arguments[1]));
-    case atom_modulo: return range_modulo(range_of(atom->arguments[0]), range_of(atom->arguments[1]));
-    case atom_opaque: return everything;
+    case atom_symbol:
+        return atom->range;
+    case atom_floor_divide:
+        return range_floor_divide(range_of(atom->arguments[0]), range_of(atom->arguments[1]));
+    case atom_modulo:
+        return range_modulo(range_of(atom->arguments[0]), range_of(atom->arguments[1]));
+    case atom_opaque:
+        return everything;
     case atom_max:
-    case atom_min: break;
+    case atom_min:
+        break;
     }
     range = range_of(atom->arguments[0]);
     for (size_t i = 1; i < atom->count; i++) {
@@ -130,7 +137,9 @@ static struct range range_of_sum(symint value, struct range (*range_of_part)(con
     return total;
 }
 
-struct range range_of(symint value) { return range_of_sum(value, range_of_atom); }
+struct range range_of(symint value) {
+    return range_of_sum(value, range_of_atom);
+}
 
 /* ---- refinements ---- */
 

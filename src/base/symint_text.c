@@ -54,14 +54,10 @@ static const struct known_function {
     size_t least, most; /* arguments */
     symint (*apply)(struct symbols *symbols, const symint *arguments, size_t count);
 } known_functions[] = {
-    {"FloorDiv", 2, 2, apply_floor_divide},
-    {"CleanDiv", 2, 2, apply_floor_divide},
-    {"CeilDiv", 2, 2, apply_ceil_divide},
-    {"Mod", 2, 2, apply_modulo},
-    {"PythonMod", 2, 2, apply_modulo},
-    {"ModularIndexing", 3, 3, apply_modular_indexing},
-    {"PowByNatural", 2, 2, apply_power},
-    {"Max", 1, maximum_arguments, apply_max},
+    {"FloorDiv", 2, 2, apply_floor_divide},   {"CleanDiv", 2, 2, apply_floor_divide},
+    {"CeilDiv", 2, 2, apply_ceil_divide},     {"Mod", 2, 2, apply_modulo},
+    {"PythonMod", 2, 2, apply_modulo},        {"ModularIndexing", 3, 3, apply_modular_indexing},
+    {"PowByNatural", 2, 2, apply_power},      {"Max", 1, maximum_arguments, apply_max},
     {"Min", 1, maximum_arguments, apply_min},
 };
 
@@ -110,7 +106,8 @@ static void advance(struct parser *parser) {
     enum token_kind kind = token_end;
     if (text.length) {
         kind = is_digit(text.data[0]) ? token_number : is_letter(text.data[0]) ? token_name : token_sign;
-        if (kind == token_sign) length = text_starts_with(text, "**") || text_starts_with(text, "//") ? 2 : 1;
+        if (kind == token_sign)
+            length = text_starts_with(text, "**") || text_starts_with(text, "//") ? 2 : 1;
         else
             while (length < text.length && (is_digit(text.data[length]) || is_letter(text.data[length]))) length++;
     }
@@ -133,7 +130,7 @@ static struct position position_of(const struct parser *parser, struct text text
     return (struct position){parser->source, (size_t)(text.data - parser->source->contents.data), text.length};
 }
 
-#define reject(parser, text, ...) \
+#define reject(parser, text, ...)                                                                                      \
     fail((parser)->diagnostics, REGRAFT_REJECTED, position_of((parser), (text)), __VA_ARGS__)
 
 static regraft_status reject_token(struct parser *parser, const char *expected) {
@@ -316,8 +313,10 @@ static void print_term(struct builder *out, struct term term) {
 }
 
 static void print_next_term(struct builder *out, bool first, struct term term) {
-    if (first) builder_string(out, term.coefficient < 0 ? "-" : "");
-    else builder_string(out, term.coefficient < 0 ? " - " : " + ");
+    if (first)
+        builder_string(out, term.coefficient < 0 ? "-" : "");
+    else
+        builder_string(out, term.coefficient < 0 ? " - " : " + ");
     print_term(out, term);
 }
 

@@ -67,7 +67,8 @@ static size_t edit_distance(struct text a, struct text b) {
     return row[b.length];
 }
 
-const char *text_nearest(struct text word, const char *(*candidate)(const void *table, size_t index), const void *table) {
+const char *text_nearest(struct text word, const char *(*candidate)(const void *table, size_t index),
+                         const void *table) {
     const char *nearest = NULL, *name;
     size_t least = word.length / 3 + 1;
     if (word.length > longest_word) return NULL;

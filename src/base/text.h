@@ -35,10 +35,12 @@ struct text text_copy(struct arena *arena, struct text text);
 const char *text_string(struct arena *arena, struct text text);
 /* How printf would format it, in the arena. */
 const char *text_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-const char *text_format_list(struct arena *arena, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
+const char *text_format_list(struct arena *arena, const char *format, va_list list)
+    __attribute__((format(printf, 2, 0)));
 
 /* The candidate nearest to a mistyped `word` (edit distance at most a third of its length), or NULL: "did you mean". */
-const char *text_nearest(struct text word, const char *(*candidate)(const void *table, size_t index), const void *table);
+const char *text_nearest(struct text word, const char *(*candidate)(const void *table, size_t index),
+                         const void *table);
 
 /* A text that grows. The bytes end in a zero byte after every call. */
 struct builder {

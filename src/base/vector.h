@@ -4,18 +4,18 @@
 
 #include "base/arena.h"
 
-#define VECTOR(type)                \
-    struct {                        \
-        type *items;                \
-        size_t count, capacity;     \
+#define VECTOR(type)                                                                                                   \
+    struct {                                                                                                           \
+        type *items;                                                                                                   \
+        size_t count, capacity;                                                                                        \
     }
 
 /* Makes room for one more item of `size` bytes and returns the (possibly moved) items. */
 void *vector_grow(struct arena *arena, void *items, size_t count, size_t *capacity, size_t size);
 
-#define vector_push(arena, vector, ...)                                                                              \
-    ((vector)->items = vector_grow((arena), (vector)->items, (vector)->count, &(vector)->capacity,                   \
-                                   sizeof *(vector)->items),                                                         \
+#define vector_push(arena, vector, ...)                                                                                \
+    ((vector)->items =                                                                                                 \
+         vector_grow((arena), (vector)->items, (vector)->count, &(vector)->capacity, sizeof *(vector)->items),         \
      (void)((vector)->items[(vector)->count++] = (__VA_ARGS__)))
 
 #endif

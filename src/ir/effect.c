@@ -1,7 +1,8 @@
 #include "ir/effect.h"
 
 bool node_is_functionalized_call(const struct node *node) {
-    return node_is(node, operation_higher_order_auto_functionalized) || node_is(node, operation_higher_order_auto_functionalized_v2);
+    return node_is(node, operation_higher_order_auto_functionalized) ||
+           node_is(node, operation_higher_order_auto_functionalized_v2);
 }
 
 const struct operation *node_called_operation(const struct node *node) {
@@ -32,7 +33,8 @@ const struct value *functionalized_item(const struct node *call, int64_t index) 
         return list && place < bases->list.count ? &bases->list.items[place] : NULL;
     }
     for (size_t i = 0; i < called->schema.argument_count; i++)
-        if (called->schema.arguments[i].written && place-- == 0) return functionalized_keyword(call, called->schema.arguments[i].name);
+        if (called->schema.arguments[i].written && place-- == 0)
+            return functionalized_keyword(call, called->schema.arguments[i].name);
     return NULL;
 }
 
@@ -43,8 +45,8 @@ static bool is_known_call(const struct node *node) {
 
 /* Python's operators on numbers; the ones that write are `+=` and its kin and `[]=`. */
 static bool is_writing_operator(const struct node *node) {
-    return node->kind == node_operator && node->target.length > 1 && node->target.data[node->target.length - 1] == '=' &&
-           !strchr("=!<>", node->target.data[0]);
+    return node->kind == node_operator && node->target.length > 1 &&
+           node->target.data[node->target.length - 1] == '=' && !strchr("=!<>", node->target.data[0]);
 }
 
 struct visit {
@@ -103,5 +105,6 @@ bool node_is_pure(const struct node *node) {
     if (node->kind == node_getitem) return true;
     if (node->kind == node_operator) return !is_writing_operator(node);
     if (node->kind != node_call || !node_is_removable(node) || node_is_functionalized_call(node)) return false;
-    return node->operation->class == class_view || node->operation->class == class_update || node->operation->class == class_compute;
+    return node->operation->class == class_view || node->operation->class == class_update ||
+           node->operation->class == class_compute;
 }

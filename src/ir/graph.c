@@ -32,12 +32,14 @@ static struct text free_name(struct graph *graph, struct text wanted) {
     struct text base = base_name(wanted);
     uintptr_t *counter = (uintptr_t *)map_slot_text(graph->counters, base);
     struct text name;
-    do name = text_of(text_format(graph->arena, "%.*s_%zu", TEXT_ARGS(base), (size_t)++*counter));
+    do name = text_of(text_format(graph->arena, "%.*s_%zu", TEXT_ARGS(base), (size_t)++ * counter));
     while (map_get_text(graph->names, name));
     return name;
 }
 
-struct node *graph_find(const struct graph *graph, struct text name) { return map_get_text(graph->names, name); }
+struct node *graph_find(const struct graph *graph, struct text name) {
+    return map_get_text(graph->names, name);
+}
 
 /* ---- the list of nodes ---- */
 
@@ -53,7 +55,8 @@ static void unlink_node(struct graph *graph, struct node *node) {
     *(node->next ? &node->next->previous : &graph->last) = node->previous;
 }
 
-struct node *graph_insert(struct graph *graph, struct node *before, enum node_kind kind, struct text name, size_t argument_count) {
+struct node *graph_insert(struct graph *graph, struct node *before, enum node_kind kind, struct text name,
+                          size_t argument_count) {
     struct node *node = arena_new(graph->arena, struct node);
     node->graph = graph;
     node->kind = kind;
@@ -77,7 +80,8 @@ static struct text call_name(const struct operation *operation) {
     return name;
 }
 
-struct node *graph_insert_call(struct graph *graph, struct node *before, const struct operation *operation, size_t argument_count) {
+struct node *graph_insert_call(struct graph *graph, struct node *before, const struct operation *operation,
+                               size_t argument_count) {
     struct node *node = graph_insert(graph, before, node_call, call_name(operation), argument_count);
     node->operation = operation;
     node->target = operation->target;
@@ -137,7 +141,8 @@ static void forget_use(struct value *value) {
 }
 
 static bool has_items(const struct value *value) {
-    return value->kind == value_list || value->kind == value_tuple || value->kind == value_dictionary || value->kind == value_slice;
+    return value->kind == value_list || value->kind == value_tuple || value->kind == value_dictionary ||
+           value->kind == value_slice;
 }
 
 void value_set_none(struct node *user, struct value *value) {
@@ -220,21 +225,30 @@ struct node *graph_duplicate(struct graph *graph, struct node *before, const str
 bool value_as_integer(const struct value *value, int64_t *integer) {
     if (!value) return false;
     switch (value->kind) {
-    case value_integer: *integer = value->integer; return true;
-    case value_symint: return symint_is_constant(value->expression, integer);
+    case value_integer:
+        *integer = value->integer;
+        return true;
+    case value_symint:
+        return symint_is_constant(value->expression, integer);
     case value_node:
-        return value->use.node->type->kind == type_integer && symint_is_constant(value->use.node->type->integer, integer);
-    default: return false;
+        return value->use.node->type->kind == type_integer &&
+               symint_is_constant(value->use.node->type->integer, integer);
+    default:
+        return false;
     }
 }
 
 symint value_as_symint(struct context *context, const struct value *value) {
     if (!value) return NULL;
     switch (value->kind) {
-    case value_integer: return symint_constant(context->symbols, value->integer);
-    case value_symint: return value->expression;
-    case value_node: return value->use.node->type->kind == type_integer ? value->use.node->type->integer : NULL;
-    default: return NULL;
+    case value_integer:
+        return symint_constant(context->symbols, value->integer);
+    case value_symint:
+        return value->expression;
+    case value_node:
+        return value->use.node->type->kind == type_integer ? value->use.node->type->integer : NULL;
+    default:
+        return NULL;
     }
 }
 
@@ -252,7 +266,8 @@ void node_each_use(struct node *node, void (*visit)(void *user, struct value *va
 
 const struct value *node_argument(const struct node *node, size_t schema_index) {
     const struct schema *schema = &node->operation->schema;
-    if (schema_index < node->argument_count && !node->arguments[schema_index].keyword.length) return &node->arguments[schema_index];
+    if (schema_index < node->argument_count && !node->arguments[schema_index].keyword.length)
+        return &node->arguments[schema_index];
     if (schema_index >= schema->argument_count) return NULL;
     for (size_t i = 0; i < node->argument_count; i++)
         if (text_equal(node->arguments[i].keyword, schema->arguments[schema_index].name)) return &node->arguments[i];

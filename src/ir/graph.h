@@ -18,8 +18,8 @@ enum value_kind {
     value_integer, /* a plain number */
     value_float,   /* also inf, -inf, nan */
     value_string,
-    value_node,    /* another node's result */
-    value_symint,  /* a bare expression such as s72*128 */
+    value_node,   /* another node's result */
+    value_symint, /* a bare expression such as s72*128 */
     value_dtype,
     value_device,
     value_list,
@@ -48,22 +48,22 @@ struct value {
             size_t count;
         } list; /* list, tuple, dictionary, slice */
         struct {
-            struct node *node;                  /* what is used */
-            struct node *user;                  /* by whom */
-            struct value *next, **link;         /* among the users of `node` */
+            struct node *node;          /* what is used */
+            struct node *user;          /* by whom */
+            struct value *next, **link; /* among the users of `node` */
         } use;
     };
 };
 
 enum node_kind {
     node_placeholder,
-    node_call,       /* target(arguments): an operation, known or not */
-    node_getitem,    /* x[i] with a literal i: arguments are x and the index */
-    node_method,     /* x.target(arguments): the first argument is x */
-    node_operator,   /* Python's operators: target is "+", "-", "neg", "+=", "[]=" ...; arguments are the operands */
-    node_attribute,  /* self.target, getattr(self, "target") */
-    node_rename,     /* x = y */
-    node_output      /* return arguments[0] */
+    node_call,      /* target(arguments): an operation, known or not */
+    node_getitem,   /* x[i] with a literal i: arguments are x and the index */
+    node_method,    /* x.target(arguments): the first argument is x */
+    node_operator,  /* Python's operators: target is "+", "-", "neg", "+=", "[]=" ...; arguments are the operands */
+    node_attribute, /* self.target, getattr(self, "target") */
+    node_rename,    /* x = y */
+    node_output     /* return arguments[0] */
 };
 
 /* Where a statement came from: the comment above it, word for word, with the line breaks around it. */
@@ -83,16 +83,16 @@ struct node {
     const struct operation *operation; /* NULL when the target is in no table */
     struct value *arguments;
     size_t argument_count;
-    const struct type *type;           /* never NULL */
-    struct text annotation;            /* as written, with its quotes; "" when there was none */
-    struct text frees;                 /* as written: "a = b = None"; "" when there were none */
-    struct text trailing;              /* anything else on the line, as written (a comment), with what precedes it */
-    const struct location *location;   /* shared by the statements under one comment; NULL before the first */
-    struct position position;          /* of the name; source NULL for nodes that passes made */
-    bool settled;                      /* its type was checked since its arguments were last set */
-    struct window *windows;            /* of a settled view call: its results' windows (ir/view.h) */
+    const struct type *type;         /* never NULL */
+    struct text annotation;          /* as written, with its quotes; "" when there was none */
+    struct text frees;               /* as written: "a = b = None"; "" when there were none */
+    struct text trailing;            /* anything else on the line, as written (a comment), with what precedes it */
+    const struct location *location; /* shared by the statements under one comment; NULL before the first */
+    struct position position;        /* of the name; source NULL for nodes that passes made */
+    bool settled;                    /* its type was checked since its arguments were last set */
+    struct window *windows;          /* of a settled view call: its results' windows (ir/view.h) */
     size_t window_count;
-    struct value *users;               /* the first of them */
+    struct value *users; /* the first of them */
     struct node *previous, *next;
 };
 
@@ -106,13 +106,13 @@ struct remark {
 
 /* A copy that a placed graph contains, and why. */
 struct copy {
-    const struct node *node;  /* the call that copies */
-    symint bytes;             /* that it writes */
-    struct text place;        /* what is copied: `mm[:, 16:24]`-like words, with sizes and strides */
-    struct text source;       /* "FILE:LINE" of the model, or "" */
-    const char *why;          /* the later reader, the contract, the caller's tensor */
-    const char *remedy;       /* what would make it unnecessary */
-    bool own;                 /* the model itself asks for it: a change of layout */
+    const struct node *node; /* the call that copies */
+    symint bytes;            /* that it writes */
+    struct text place;       /* what is copied: `mm[:, 16:24]`-like words, with sizes and strides */
+    struct text source;      /* "FILE:LINE" of the model, or "" */
+    const char *why;         /* the later reader, the contract, the caller's tensor */
+    const char *remedy;      /* what would make it unnecessary */
+    bool own;                /* the model itself asks for it: a change of layout */
 };
 
 /* What a trace log tells beyond the text about a placeholder (ir may use it, text graphs have none). */
@@ -124,14 +124,14 @@ struct input_memory {
 struct graph {
     struct context *context;
     struct arena *arena;
-    struct source *source; /* the text it came from, or NULL */
+    struct source *source;     /* the text it came from, or NULL */
     struct node *first, *last; /* in program order; the output is the last once it is there */
     uint32_t node_limit;
     size_t node_count;
-    struct map *names;   /* text -> struct node */
-    struct map *counters; /* base name -> next suffix, for new names */
-    bool changed;        /* since it was read: then liveness is printed anew */
-    uint64_t revision;   /* counts all changes: what was found out about a revision holds as long as it is the same */
+    struct map *names;     /* text -> struct node */
+    struct map *counters;  /* base name -> next suffix, for new names */
+    bool changed;          /* since it was read: then liveness is printed anew */
+    uint64_t revision;     /* counts all changes: what was found out about a revision holds as long as it is the same */
     struct memory *memory; /* memory_of's, of revision `memory_revision` and in `memory_arena` */
     uint64_t memory_revision;
     struct arena *memory_arena;
@@ -139,13 +139,13 @@ struct graph {
     struct text signature; /* `class ...` to the end of `def forward(...):`, as written; "" for a graph made by calls */
     struct text trailing;  /* everything after the return statement, as written */
     struct text indent;    /* of the statements */
-    struct text output_written; /* the return statement as written; used while its arguments are unchanged */
-    bool prints_frees;     /* the text frees names (`x = None`), as FX does */
+    struct text output_written;        /* the return statement as written; used while its arguments are unchanged */
+    bool prints_frees;                 /* the text frees names (`x = None`), as FX does */
     struct input_memory *input_memory; /* one for each placeholder in order, or NULL */
     VECTOR(struct remark) remarks;
     VECTOR(struct copy) copies; /* of a placed graph */
     bool placed;                /* every write names its buffer: the stage after `place` */
-    const char *pass; /* the pass that runs, for remarks */
+    const char *pass;           /* the pass that runs, for remarks */
 };
 
 struct graph *graph_create(struct context *context);
@@ -154,9 +154,11 @@ struct graph *graph_create(struct context *context);
 
 /* A new node before `before` (NULL: at the end). `name` is taken as it is when it is free, else a number is added.
  * Its arguments are `argument_count` None values; set them with value_set_* before anything else looks at them. */
-struct node *graph_insert(struct graph *graph, struct node *before, enum node_kind kind, struct text name, size_t argument_count);
+struct node *graph_insert(struct graph *graph, struct node *before, enum node_kind kind, struct text name,
+                          size_t argument_count);
 /* A call of a table row, named after it; type unknown until infer_node. */
-struct node *graph_insert_call(struct graph *graph, struct node *before, const struct operation *operation, size_t argument_count);
+struct node *graph_insert_call(struct graph *graph, struct node *before, const struct operation *operation,
+                               size_t argument_count);
 /* result = source[index] */
 struct node *graph_insert_getitem(struct graph *graph, struct node *before, struct node *source, int64_t index);
 /* Removes a node that nobody uses. */

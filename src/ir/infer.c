@@ -50,13 +50,16 @@ regraft_status inference_fail(const struct inference *inference, const char *for
 regraft_status inference_dimension(const struct inference *inference, int64_t dimension, size_t rank, size_t *result) {
     int64_t limit = rank ? (int64_t)rank : 1;
     if (dimension < -limit || dimension >= limit)
-        return inference_fail(inference, "dimension %lld is out of range for %zu dimensions", (long long)dimension, rank);
+        return inference_fail(inference, "dimension %lld is out of range for %zu dimensions", (long long)dimension,
+                              rank);
     *result = (size_t)(dimension < 0 ? dimension + limit : dimension);
     return REGRAFT_OK;
 }
 
-void inference_set(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes, const symint *strides, struct device device) {
-    inference->result = type_make_tensor(inference->context->arena, dtype, (struct layout){rank, sizes, strides}, device);
+void inference_set(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes,
+                   const symint *strides, struct device device) {
+    inference->result =
+        type_make_tensor(inference->context->arena, dtype, (struct layout){rank, sizes, strides}, device);
 }
 
 bool value_as_symint_list(struct context *context, const struct value *value, symint **items, size_t *count) {
@@ -77,35 +80,41 @@ static regraft_status check_argument(const struct inference *inference, const st
         return inference_fail(inference, "too many arguments; the schema is %.*s", TEXT_ARGS(schema->text));
     }
     if (schema_find_argument(schema, value->keyword) == SIZE_MAX)
-        return inference_fail(inference, "no argument is called '%.*s'; the schema is %.*s", TEXT_ARGS(value->keyword), TEXT_ARGS(schema->text));
+        return inference_fail(inference, "no argument is called '%.*s'; the schema is %.*s", TEXT_ARGS(value->keyword),
+                              TEXT_ARGS(schema->text));
     for (const struct value *other = inference->node->arguments; other < value; other++)
         if (text_equal(other->keyword, value->keyword))
             return inference_fail(inference, "the argument '%.*s' is given twice", TEXT_ARGS(value->keyword));
     size_t index = schema_find_argument(schema, value->keyword);
     if (index < position && !inference->node->arguments[index].keyword.length)
-        return inference_fail(inference, "the argument '%.*s' is given by position and by name", TEXT_ARGS(value->keyword));
+        return inference_fail(inference, "the argument '%.*s' is given by position and by name",
+                              TEXT_ARGS(value->keyword));
     return REGRAFT_OK;
 }
 
-static regraft_status check_kind(const struct inference *inference, const struct value *value, const struct schema_argument *argument) {
+static regraft_status check_kind(const struct inference *inference, const struct value *value,
+                                 const struct schema_argument *argument) {
     bool tensor = argument->type == schema_tensor && !argument->list;
     enum value_kind kind = value->kind;
     if (tensor && kind == value_none && argument->optional) return REGRAFT_OK;
     /* where PyTorch takes numbers for tensors (add.Tensor(x, 1)) the graph shows them as they are */
-    if (tensor && kind != value_node && kind != value_integer && kind != value_float && kind != value_symint && kind != value_bool)
+    if (tensor && kind != value_node && kind != value_integer && kind != value_float && kind != value_symint &&
+        kind != value_bool)
         return inference_fail(inference, "the argument '%.*s' must be a tensor", TEXT_ARGS(argument->name));
-    if (argument->list && argument->type == schema_tensor && kind != value_list && kind != value_tuple && kind != value_node &&
-        !(kind == value_none && argument->optional))
+    if (argument->list && argument->type == schema_tensor && kind != value_list && kind != value_tuple &&
+        kind != value_node && !(kind == value_none && argument->optional))
         return inference_fail(inference, "the argument '%.*s' must be a list of tensors", TEXT_ARGS(argument->name));
     return REGRAFT_OK;
 }
 
 static regraft_status check_call(const struct inference *inference) {
     const struct schema *schema = &inference->operation->schema;
-    for (size_t i = 0; i < inference->node->argument_count; i++) TRY(check_argument(inference, &inference->node->arguments[i], i));
+    for (size_t i = 0; i < inference->node->argument_count; i++)
+        TRY(check_argument(inference, &inference->node->arguments[i], i));
     for (size_t i = 0; i < schema->argument_count; i++) {
         const struct value *value = inference_value(inference, i);
-        if (value) TRY(check_kind(inference, value, &schema->arguments[i]));
+        if (value)
+            TRY(check_kind(inference, value, &schema->arguments[i]));
         else if (!schema->arguments[i].has_default && !schema->arguments[i].optional)
             return inference_fail(inference, "the argument '%.*s' is missing; the schema is %.*s",
                                   TEXT_ARGS(schema->arguments[i].name), TEXT_ARGS(schema->text));
@@ -121,17 +130,19 @@ static regraft_status infer_getitem(struct inference *inference) {
     int64_t index = node->arguments[1].integer;
     if (type->kind != type_tuple) {
         if (type->kind == type_integer || type->kind == type_none)
-            return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position,
-                        "%.*s: %.*s has no items", TEXT_ARGS(node->name), TEXT_ARGS(source->name));
+            return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s: %.*s has no items",
+                        TEXT_ARGS(node->name), TEXT_ARGS(source->name));
         return REGRAFT_OK;
     }
     if (index < 0 && source->kind == node_call && source->operation && source->operation->class == class_higher)
-        return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s: item %lld of %.*s; items of a functionalised call are counted from 0",
-                    TEXT_ARGS(node->name), (long long)index, TEXT_ARGS(source->name));
+        return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position,
+                    "%.*s: item %lld of %.*s; items of a functionalised call are counted from 0", TEXT_ARGS(node->name),
+                    (long long)index, TEXT_ARGS(source->name));
     if (index < 0) index += (int64_t)type->item_count;
     if (index < 0 || (size_t)index >= type->item_count)
-        return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s: item %lld of %.*s, which has %zu",
-                    TEXT_ARGS(node->name), (long long)node->arguments[1].integer, TEXT_ARGS(source->name), type->item_count);
+        return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position,
+                    "%.*s: item %lld of %.*s, which has %zu", TEXT_ARGS(node->name),
+                    (long long)node->arguments[1].integer, TEXT_ARGS(source->name), type->item_count);
     inference->result = type->items[index];
     return REGRAFT_OK;
 }
@@ -140,14 +151,20 @@ static regraft_status infer_operator(struct inference *inference) {
     struct symbols *symbols = inference->context->symbols;
     const struct node *node = inference->node;
     if (node->argument_count != 2) return REGRAFT_OK;
-    symint a = value_as_symint(inference->context, &node->arguments[0]), b = value_as_symint(inference->context, &node->arguments[1]);
+    symint a = value_as_symint(inference->context, &node->arguments[0]),
+           b = value_as_symint(inference->context, &node->arguments[1]);
     symint result = NULL;
     if (!a || !b) return REGRAFT_OK;
-    if (text_is(node->target, "+")) result = symint_add(symbols, a, b);
-    else if (text_is(node->target, "-")) result = symint_subtract(symbols, a, b);
-    else if (text_is(node->target, "*")) result = symint_multiply(symbols, a, b);
-    else if (text_is(node->target, "//")) result = symint_floor_divide(symbols, a, b);
-    else if (text_is(node->target, "%")) result = symint_modulo(symbols, a, b);
+    if (text_is(node->target, "+"))
+        result = symint_add(symbols, a, b);
+    else if (text_is(node->target, "-"))
+        result = symint_subtract(symbols, a, b);
+    else if (text_is(node->target, "*"))
+        result = symint_multiply(symbols, a, b);
+    else if (text_is(node->target, "//"))
+        result = symint_floor_divide(symbols, a, b);
+    else if (text_is(node->target, "%"))
+        result = symint_modulo(symbols, a, b);
     if (result) inference->result = type_make_integer(inference->context->arena, result);
     return REGRAFT_OK;
 }
@@ -158,14 +175,17 @@ static regraft_status infer_result(struct inference *inference) {
         if (!inference->operation) return REGRAFT_OK;
         if (inference->operation->class != class_higher) TRY(check_call(inference));
         return inference->operation->infer(inference);
-    case node_getitem: return infer_getitem(inference);
-    case node_operator: return infer_operator(inference);
+    case node_getitem:
+        return infer_getitem(inference);
+    case node_operator:
+        return infer_operator(inference);
     case node_rename: {
         const struct node *source = value_as_node(&inference->node->arguments[0]);
         if (source) inference->result = source->type;
         return REGRAFT_OK;
     }
-    default: return REGRAFT_OK;
+    default:
+        return REGRAFT_OK;
     }
 }
 
@@ -178,18 +198,22 @@ regraft_status infer_type(struct node *node, const struct type **result) {
 
 /* What is wrong with `written` when the operation gives `inferred`; NULL when they may agree. A compute's strides are
  * the compiler's choice; those of a view, or of an item whose type is known, are not. */
-static const char *contradiction(struct context *context, const struct node *node, const struct type *written, const struct type *inferred) {
+static const char *contradiction(struct context *context, const struct node *node, const struct type *written,
+                                 const struct type *inferred) {
     if (written->kind == type_unknown || inferred->kind == type_unknown) return NULL;
     if (written->kind != inferred->kind) return "is of another kind";
     if (written->kind == type_integer)
-        return symint_equal(context->symbols, written->integer, inferred->integer) == answer_no ? "has another value" : NULL;
+        return symint_equal(context->symbols, written->integer, inferred->integer) == answer_no ? "has another value"
+                                                                                                : NULL;
     if (written->kind != type_tensor) return NULL;
     if (written->dtype != inferred->dtype) return "has another element type";
-    if (layout_same_sizes(context->symbols, &written->layout, &inferred->layout) == answer_no) return "has another shape";
+    if (layout_same_sizes(context->symbols, &written->layout, &inferred->layout) == answer_no)
+        return "has another shape";
     bool decided = node->kind == node_getitem || (node->operation && node->operation->class == class_view);
     bool strides = decided && written->layout.strides && inferred->layout.strides;
     bool empty = symint_is(layout_count(context->symbols, &written->layout), 0);
-    if (strides && !empty && layout_same(context->symbols, &written->layout, &inferred->layout) == answer_no) return "has other strides";
+    if (strides && !empty && layout_same(context->symbols, &written->layout, &inferred->layout) == answer_no)
+        return "has other strides";
     return NULL;
 }
 
@@ -219,7 +243,8 @@ regraft_status infer_node(struct node *node) {
     const char *reason = inferred ? contradiction(context, node, node->type, inferred) : NULL;
     if (reason) return reject_annotation(node, inferred, reason);
     const struct type *type = merged(node->graph->arena, node->type, inferred);
-    for (struct value *use = type == node->type ? NULL : node->users; use; use = use->use.next) use->use.user->settled = false;
+    for (struct value *use = type == node->type ? NULL : node->users; use; use = use->use.next)
+        use->use.user->settled = false;
     node->type = type;
     node->settled = true;
     return REGRAFT_OK;
@@ -272,8 +297,10 @@ regraft_status infer_view(struct inference *inference) {
 regraft_status infer_view_dtype(struct inference *inference) {
     const struct type *input = inference_tensor(inference, 0);
     const struct value *dtype = inference_value(inference, 1);
-    if (!input || !dtype || dtype->kind != value_dtype || dtype_size(dtype->dtype) != dtype_size(input->dtype)) return REGRAFT_OK;
-    inference_set(inference, dtype->dtype, input->layout.rank, input->layout.sizes, input->layout.strides, input->device);
+    if (!input || !dtype || dtype->kind != value_dtype || dtype_size(dtype->dtype) != dtype_size(input->dtype))
+        return REGRAFT_OK;
+    inference_set(inference, dtype->dtype, input->layout.rank, input->layout.sizes, input->layout.strides,
+                  input->device);
     return REGRAFT_OK;
 }
 
@@ -307,8 +334,10 @@ static void set_call_result(struct inference *inference, size_t written) {
     const struct node *call = inference->node;
     size_t lead = functionalized_lead(call);
     const struct type **items = arena_array(arena, const struct type *, lead + written);
-    for (size_t i = 0; i < lead; i++) items[i] = node_called_operation(call)->schema.return_count ? &type_of_unknown : &type_of_none;
-    for (size_t i = 0; i < written; i++) items[lead + i] = type_of_value(arena, functionalized_item(call, (int64_t)(lead + i)));
+    for (size_t i = 0; i < lead; i++)
+        items[i] = node_called_operation(call)->schema.return_count ? &type_of_unknown : &type_of_none;
+    for (size_t i = 0; i < written; i++)
+        items[lead + i] = type_of_value(arena, functionalized_item(call, (int64_t)(lead + i)));
     inference->result = type_make_tuple(arena, items, lead + written);
 }
 
@@ -325,7 +354,8 @@ regraft_status infer_auto_functionalized(struct inference *inference) {
     for (size_t i = 0; i < schema->argument_count; i++) {
         const struct schema_argument *argument = &schema->arguments[i];
         if (!inference_value(inference, i) && !argument->has_default && !argument->optional)
-            return inference_fail(inference, "the argument '%.*s' is missing; the schema is %.*s", TEXT_ARGS(argument->name), TEXT_ARGS(schema->text));
+            return inference_fail(inference, "the argument '%.*s' is missing; the schema is %.*s",
+                                  TEXT_ARGS(argument->name), TEXT_ARGS(schema->text));
         written += argument->written;
     }
     set_call_result(inference, written);
@@ -334,7 +364,8 @@ regraft_status infer_auto_functionalized(struct inference *inference) {
 
 regraft_status infer_auto_functionalized_v2(struct inference *inference) {
     const struct value *bases = functionalized_keyword(inference->node, TEXT("_all_bases"));
-    if (!node_called_operation(inference->node) || !bases || (bases->kind != value_list && bases->kind != value_tuple)) return REGRAFT_OK;
+    if (!node_called_operation(inference->node) || !bases || (bases->kind != value_list && bases->kind != value_tuple))
+        return REGRAFT_OK;
     set_call_result(inference, bases->list.count);
     return REGRAFT_OK;
 }

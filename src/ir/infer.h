@@ -25,8 +25,8 @@ regraft_status infer_type(struct node *node, const struct type **result);
 
 /* Row-major strides in the order in which the strides of `operands` (layouts of equal sizes, or broadcast to them) run:
  * what PyTorch's TensorIterator and empty_like give a fresh result. NULL when the order cannot be decided. */
-const symint *dense_strides(struct context *context, const symint *sizes, size_t rank, const struct layout *const *operands,
-                            size_t count);
+const symint *dense_strides(struct context *context, const symint *sizes, size_t rank,
+                            const struct layout *const *operands, size_t count);
 
 #define OPERATION(id, schema, class, effect, infer, kernel) regraft_status infer_##infer(struct inference *inference);
 #include "ir/operations.def"
@@ -44,9 +44,10 @@ bool inference_integer(const struct inference *inference, const char *name, int6
 bool inference_boolean(const struct inference *inference, const char *name);
 /* A dimension argument within [-rank, rank): made positive. REGRAFT_REJECTED outside of that range. */
 regraft_status inference_dimension(const struct inference *inference, int64_t dimension, size_t rank, size_t *result);
-void inference_set(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes, const symint *strides,
-                   struct device device);
-regraft_status inference_fail(const struct inference *inference, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void inference_set(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes,
+                   const symint *strides, struct device device);
+regraft_status inference_fail(const struct inference *inference, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Reads a list of integers; false when one is not an integer. */
 bool value_as_symint_list(struct context *context, const struct value *value, symint **items, size_t *count);
 

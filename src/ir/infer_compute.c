@@ -10,7 +10,8 @@ static struct symbols *symbols_of(const struct inference *inference) { return in
 enum { most_operands = 16, most_dimensions = 64 };
 
 /* The stride that TensorIterator sees: 0 where the operand is broadcast. */
-static symint operand_stride(struct context *context, const struct layout *operand, const symint *sizes, size_t rank, size_t dimension) {
+static symint operand_stride(struct context *context, const struct layout *operand, const symint *sizes, size_t rank,
+                             size_t dimension) {
     symint zero = symint_constant(context->symbols, 0);
     size_t lead = rank - operand->rank;
     if (dimension < lead) return zero;
@@ -19,9 +20,11 @@ static symint operand_stride(struct context *context, const struct layout *opera
 }
 
 /* Whether dimension b must run faster than a: 1 yes, -1 no, 0 ambiguous, 2 cannot be decided. */
-static int should_swap(struct context *context, const symint *sizes, size_t rank, const struct layout *const *operands, size_t count, size_t a, size_t b) {
+static int should_swap(struct context *context, const symint *sizes, size_t rank, const struct layout *const *operands,
+                       size_t count, size_t a, size_t b) {
     for (size_t i = 0; i < count; i++) {
-        symint stride_a = operand_stride(context, operands[i], sizes, rank, a), stride_b = operand_stride(context, operands[i], sizes, rank, b);
+        symint stride_a = operand_stride(context, operands[i], sizes, rank, a),
+               stride_b = operand_stride(context, operands[i], sizes, rank, b);
         if (symint_is(stride_a, 0) || symint_is(stride_b, 0)) continue;
         if (symint_less(context->symbols, stride_a, stride_b) == answer_yes) return -1;
         if (symint_less(context->symbols, stride_b, stride_a) == answer_yes) return 1;
@@ -34,7 +37,8 @@ static int should_swap(struct context *context, const symint *sizes, size_t rank
 }
 
 /* Insertion sort of the dimensions, fastest first; false when a comparison cannot be decided. */
-static bool sort_dimensions(struct context *context, const symint *sizes, size_t rank, const struct layout *const *operands, size_t count, size_t *order) {
+static bool sort_dimensions(struct context *context, const symint *sizes, size_t rank,
+                            const struct layout *const *operands, size_t count, size_t *order) {
     for (size_t i = 0; i < rank; i++) order[i] = rank - 1 - i;
     for (size_t i = 1; i < rank; i++) {
         size_t place = i;
@@ -52,7 +56,8 @@ static bool sort_dimensions(struct context *context, const symint *sizes, size_t
     return true;
 }
 
-const symint *dense_strides(struct context *context, const symint *sizes, size_t rank, const struct layout *const *operands, size_t count) {
+const symint *dense_strides(struct context *context, const symint *sizes, size_t rank,
+                            const struct layout *const *operands, size_t count) {
     size_t order[most_dimensions];
     bool contiguous = true;
     if (rank > most_dimensions) return NULL;
@@ -67,7 +72,8 @@ const symint *dense_strides(struct context *context, const symint *sizes, size_t
     symint *strides = arena_array(context->arena, symint, rank), stride = symint_constant(context->symbols, 1);
     for (size_t i = 0; i < rank; i++) {
         strides[order[i]] = stride;
-        if (i + 1 < rank && !symint_is(sizes[order[i]], 0)) stride = symint_multiply(context->symbols, stride, sizes[order[i]]);
+        if (i + 1 < rank && !symint_is(sizes[order[i]], 0))
+            stride = symint_multiply(context->symbols, stride, sizes[order[i]]);
     }
     return strides;
 }
@@ -94,9 +100,12 @@ static void promote(struct promotion *promotion, const struct value *value) {
         return;
     }
     enum dtype number = dtype_none;
-    if (value->kind == value_integer || value->kind == value_symint || value->kind == value_node) number = dtype_i64;
-    else if (value->kind == value_float) number = dtype_f32;
-    else if (value->kind == value_bool) number = dtype_b8;
+    if (value->kind == value_integer || value->kind == value_symint || value->kind == value_node)
+        number = dtype_i64;
+    else if (value->kind == value_float)
+        number = dtype_f32;
+    else if (value->kind == value_bool)
+        number = dtype_b8;
     promotion->number = dtype_promote(promotion->number, number);
 }
 
@@ -107,7 +116,8 @@ static enum dtype stronger(enum dtype strong, enum dtype weak) {
 
 static enum dtype promoted(const struct promotion *promotion) {
     enum dtype dtype = promotion->dimensioned;
-    if (category(promotion->scalar_tensor) > category(dtype)) dtype = dtype == dtype_none ? promotion->scalar_tensor : stronger(dtype, promotion->scalar_tensor);
+    if (category(promotion->scalar_tensor) > category(dtype))
+        dtype = dtype == dtype_none ? promotion->scalar_tensor : stronger(dtype, promotion->scalar_tensor);
     return stronger(dtype, promotion->number);
 }
 
@@ -136,26 +146,31 @@ static bool gather_operands(struct inference *inference, struct operands *operan
     *operands = (struct operands){.promotion = {dtype_none, dtype_none, dtype_none}};
     for (size_t i = 0; i < schema->argument_count; i++) {
         const struct value *value = inference_value(inference, i);
-        bool takes_part = schema->arguments[i].type == schema_tensor || (schema->arguments[i].type == schema_scalar && !text_is(schema->arguments[i].name, "alpha"));
+        bool takes_part = schema->arguments[i].type == schema_tensor ||
+                          (schema->arguments[i].type == schema_scalar && !text_is(schema->arguments[i].name, "alpha"));
         if (!takes_part || !value || value->kind == value_none) continue;
         if (!add_operand(operands, value, true)) return false;
     }
     return operands->count > 0;
 }
 
-static regraft_status broadcast_sizes(struct inference *inference, const struct operands *operands, symint **result, size_t *result_rank) {
+static regraft_status broadcast_sizes(struct inference *inference, const struct operands *operands, symint **result,
+                                      size_t *result_rank) {
     size_t rank = 0;
     for (size_t i = 0; i < operands->count; i++)
         if (operands->layouts[i]->rank > rank) rank = operands->layouts[i]->rank;
-    symint *sizes = arena_array(inference->context->arena, symint, rank), one = symint_constant(symbols_of(inference), 1);
+    symint *sizes = arena_array(inference->context->arena, symint, rank),
+           one = symint_constant(symbols_of(inference), 1);
     for (size_t d = 0; d < rank; d++) {
         sizes[d] = one;
         for (size_t i = 0; i < operands->count; i++) {
             size_t lead = rank - operands->layouts[i]->rank;
             if (d < lead || symint_is(operands->layouts[i]->sizes[d - lead], 1)) continue;
             symint size = operands->layouts[i]->sizes[d - lead];
-            bool clash = symint_equal(symbols_of(inference), sizes[d], size) == answer_no && symint_equal(symbols_of(inference), size, one) == answer_no;
-            if (clash && !symint_is(sizes[d], 1)) return inference_fail(inference, "the shapes do not broadcast in dimension %zu", d);
+            bool clash = symint_equal(symbols_of(inference), sizes[d], size) == answer_no &&
+                         symint_equal(symbols_of(inference), size, one) == answer_no;
+            if (clash && !symint_is(sizes[d], 1))
+                return inference_fail(inference, "the shapes do not broadcast in dimension %zu", d);
             if (symint_is(sizes[d], 1)) sizes[d] = size;
         }
     }
@@ -174,7 +189,9 @@ static regraft_status set_pointwise(struct inference *inference, const struct op
     symint *sizes = NULL;
     size_t rank = 0;
     TRY(broadcast_sizes(inference, operands, &sizes, &rank));
-    inference_set(inference, dtype, rank, sizes, dense_strides(inference->context, sizes, rank, operands->layouts, operands->count), device_of(operands));
+    inference_set(inference, dtype, rank, sizes,
+                  dense_strides(inference->context, sizes, rank, operands->layouts, operands->count),
+                  device_of(operands));
     return REGRAFT_OK;
 }
 
@@ -236,7 +253,8 @@ static regraft_status marked_dimensions(struct inference *inference, size_t rank
     *known = true;
     memset(marked, false, most_dimensions);
     if (!single && !value_as_symint_list(inference->context, value, &items, &count)) count = 0;
-    if (value && value->kind != value_none && !single && value->kind != value_list && value->kind != value_tuple) *known = false;
+    if (value && value->kind != value_none && !single && value->kind != value_list && value->kind != value_tuple)
+        *known = false;
     if (!count) memset(marked, true, rank);
     for (size_t i = 0; i < count; i++) {
         if (!symint_is_constant(items[i], &number)) {
@@ -258,10 +276,14 @@ static regraft_status set_reduced(struct inference *inference, enum dtype dtype)
     if (!known) return REGRAFT_OK;
     symint *sizes = arena_array(inference->context->arena, symint, self->layout.rank);
     for (size_t i = 0; i < self->layout.rank; i++) {
-        if (!marked[i]) sizes[rank++] = self->layout.sizes[i];
-        else if (keep) sizes[rank++] = symint_constant(symbols_of(inference), 1);
+        if (!marked[i])
+            sizes[rank++] = self->layout.sizes[i];
+        else if (keep)
+            sizes[rank++] = symint_constant(symbols_of(inference), 1);
     }
-    inference_set(inference, dtype, rank, sizes, layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, rank), self->device);
+    inference_set(inference, dtype, rank, sizes,
+                  layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, rank),
+                  self->device);
     return REGRAFT_OK;
 }
 
@@ -275,7 +297,9 @@ static enum dtype self_dtype(const struct inference *inference) {
     return self ? self->dtype : dtype_none;
 }
 
-regraft_status infer_reduce(struct inference *inference) { return set_reduced(inference, dtype_argument(inference, self_dtype(inference))); }
+regraft_status infer_reduce(struct inference *inference) {
+    return set_reduced(inference, dtype_argument(inference, self_dtype(inference)));
+}
 
 regraft_status infer_reduce_sum(struct inference *inference) {
     enum dtype dtype = self_dtype(inference);
@@ -307,7 +331,9 @@ regraft_status infer_var_mean(struct inference *inference) {
 
 static void set_like_self(struct inference *inference, enum dtype dtype, const symint *sizes, bool strides) {
     const struct type *self = inference_tensor(inference, 0);
-    const symint *row_major = strides ? layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, self->layout.rank) : NULL;
+    const symint *row_major =
+        strides ? layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, self->layout.rank)
+                : NULL;
     inference_set(inference, dtype, self->layout.rank, sizes, row_major, self->device);
 }
 
@@ -330,13 +356,17 @@ regraft_status infer_diff(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     int64_t number, times;
     size_t dimension;
-    if (!self || !inference_integer(inference, "dim", -1, &number) || !inference_integer(inference, "n", 1, &times)) return REGRAFT_OK;
+    if (!self || !inference_integer(inference, "dim", -1, &number) || !inference_integer(inference, "n", 1, &times))
+        return REGRAFT_OK;
     TRY(inference_dimension(inference, number, self->layout.rank, &dimension));
     if (!self->layout.rank) return REGRAFT_OK;
     symint *sizes = arena_copy(inference->context->arena, self->layout.sizes, self->layout.rank * sizeof *sizes);
     const struct value *around[] = {inference_named(inference, "prepend"), inference_named(inference, "append")};
-    for (size_t i = 0; i < 2; i++) sizes[dimension] = symint_add(symbols_of(inference), sizes[dimension], size_along(inference, around[i], dimension));
-    sizes[dimension] = symint_subtract(symbols_of(inference), sizes[dimension], symint_constant(symbols_of(inference), times));
+    for (size_t i = 0; i < 2; i++)
+        sizes[dimension] =
+            symint_add(symbols_of(inference), sizes[dimension], size_along(inference, around[i], dimension));
+    sizes[dimension] =
+        symint_subtract(symbols_of(inference), sizes[dimension], symint_constant(symbols_of(inference), times));
     set_like_self(inference, self->dtype, sizes, false);
     return REGRAFT_OK;
 }
@@ -363,11 +393,13 @@ regraft_status infer_topk(struct inference *inference) {
 regraft_status infer_sort(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     if (!self) return REGRAFT_OK;
-    return set_sorted(inference, self->layout.sizes, layout_contiguous(symbols_of(inference), &self->layout) == answer_yes);
+    return set_sorted(inference, self->layout.sizes,
+                      layout_contiguous(symbols_of(inference), &self->layout) == answer_yes);
 }
 
 regraft_status infer_argsort(struct inference *inference) {
-    if (inference_tensor(inference, 0)) set_like_self(inference, dtype_i64, inference_tensor(inference, 0)->layout.sizes, false);
+    if (inference_tensor(inference, 0))
+        set_like_self(inference, dtype_i64, inference_tensor(inference, 0)->layout.sizes, false);
     return REGRAFT_OK;
 }
 
@@ -377,7 +409,8 @@ regraft_status infer_histc(struct inference *inference) {
     if (!self || !inference_integer(inference, "bins", 100, &bins)) return REGRAFT_OK;
     symint *sizes = arena_array(inference->context->arena, symint, 1);
     sizes[0] = symint_constant(symbols_of(inference), bins);
-    inference_set(inference, self->dtype, 1, sizes, layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, 1), self->device);
+    inference_set(inference, self->dtype, 1, sizes,
+                  layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, 1), self->device);
     return REGRAFT_OK;
 }
 
@@ -385,7 +418,8 @@ regraft_status infer_softmax(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     if (!self) return REGRAFT_OK;
     enum dtype dtype = inference_boolean(inference, "half_to_float") ? dtype_f32 : self->dtype;
-    set_like_self(inference, dtype, self->layout.sizes, layout_contiguous(symbols_of(inference), &self->layout) == answer_yes);
+    set_like_self(inference, dtype, self->layout.sizes,
+                  layout_contiguous(symbols_of(inference), &self->layout) == answer_yes);
     return REGRAFT_OK;
 }
 

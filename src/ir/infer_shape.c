@@ -2,13 +2,16 @@
 #include "ir/infer.h"
 
 static struct symbols *symbols_of(const struct inference *inference) { return inference->context->symbols; }
-static symint constant(const struct inference *inference, int64_t value) { return symint_constant(symbols_of(inference), value); }
+static symint constant(const struct inference *inference, int64_t value) {
+    return symint_constant(symbols_of(inference), value);
+}
 
 static const symint *contiguous(const struct inference *inference, const symint *sizes, size_t rank) {
     return layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, rank);
 }
 
-static void set_contiguous(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes, struct device device) {
+static void set_contiguous(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes,
+                           struct device device) {
     inference_set(inference, dtype, rank, sizes, contiguous(inference, sizes, rank), device);
 }
 
@@ -32,11 +35,14 @@ static struct device device_named(const struct inference *inference, struct devi
 static enum dtype dtype_of_number(const struct value *value) {
     if (!value) return dtype_f32;
     switch (value->kind) {
-    case value_bool: return dtype_b8;
+    case value_bool:
+        return dtype_b8;
     case value_integer:
     case value_symint:
-    case value_node: return dtype_i64;
-    default: return dtype_f32;
+    case value_node:
+        return dtype_i64;
+    default:
+        return dtype_f32;
     }
 }
 
@@ -54,7 +60,8 @@ regraft_status infer_full(struct inference *inference) {
             return inference_fail(inference, "size %zu is negative", i);
     const struct value *fill = inference_named(inference, "fill_value");
     enum dtype otherwise = fill ? dtype_of_number(fill) : dtype_f32;
-    set_contiguous(inference, dtype_named(inference, "dtype", otherwise), rank, sizes, device_named(inference, no_device));
+    set_contiguous(inference, dtype_named(inference, "dtype", otherwise), rank, sizes,
+                   device_named(inference, no_device));
     return REGRAFT_OK;
 }
 
@@ -64,7 +71,8 @@ regraft_status infer_empty_strided(struct inference *inference) {
     if (!value_as_symint_list(inference->context, inference_value(inference, 0), &sizes, &rank)) return REGRAFT_OK;
     if (!value_as_symint_list(inference->context, inference_value(inference, 1), &strides, &count)) return REGRAFT_OK;
     if (rank != count) return inference_fail(inference, "%zu sizes but %zu strides", rank, count);
-    inference_set(inference, dtype_named(inference, "dtype", dtype_f32), rank, sizes, strides, device_named(inference, no_device));
+    inference_set(inference, dtype_named(inference, "dtype", dtype_f32), rank, sizes, strides,
+                  device_named(inference, no_device));
     return REGRAFT_OK;
 }
 
@@ -72,26 +80,32 @@ regraft_status infer_new(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     symint *sizes;
     size_t rank;
-    if (!self || !value_as_symint_list(inference->context, inference_value(inference, 1), &sizes, &rank)) return REGRAFT_OK;
-    set_contiguous(inference, dtype_named(inference, "dtype", self->dtype), rank, sizes, device_named(inference, self->device));
+    if (!self || !value_as_symint_list(inference->context, inference_value(inference, 1), &sizes, &rank))
+        return REGRAFT_OK;
+    set_contiguous(inference, dtype_named(inference, "dtype", self->dtype), rank, sizes,
+                   device_named(inference, self->device));
     return REGRAFT_OK;
 }
 
 regraft_status infer_scalar_tensor(struct inference *inference) {
     enum dtype dtype = dtype_named(inference, "dtype", dtype_of_number(inference_value(inference, 0)));
-    inference_set(inference, dtype, 0, NULL, arena_array(inference->context->arena, symint, 0), device_named(inference, no_device));
+    inference_set(inference, dtype, 0, NULL, arena_array(inference->context->arena, symint, 0),
+                  device_named(inference, no_device));
     return REGRAFT_OK;
 }
 
 regraft_status infer_arange(struct inference *inference) {
-    const struct value *start = inference_named(inference, "start"), *end = inference_named(inference, "end"), *step = inference_named(inference, "step");
+    const struct value *start = inference_named(inference, "start"), *end = inference_named(inference, "end"),
+                       *step = inference_named(inference, "step");
     symint first = start ? value_as_symint(inference->context, start) : constant(inference, 0);
-    symint last = value_as_symint(inference->context, end), stride = step ? value_as_symint(inference->context, step) : constant(inference, 1);
+    symint last = value_as_symint(inference->context, end),
+           stride = step ? value_as_symint(inference->context, step) : constant(inference, 1);
     if (!first || !last || !stride) return REGRAFT_OK;
     symint length = symint_subtract(symbols_of(inference), last, first);
     if (!symint_is(stride, 1)) { /* ceil(length / step) */
         symint minus = symint_multiply(symbols_of(inference), length, constant(inference, -1));
-        length = symint_multiply(symbols_of(inference), symint_floor_divide(symbols_of(inference), minus, stride), constant(inference, -1));
+        length = symint_multiply(symbols_of(inference), symint_floor_divide(symbols_of(inference), minus, stride),
+                                 constant(inference, -1));
     }
     symint *sizes = arena_array(inference->context->arena, symint, 1);
     sizes[0] = length;
@@ -150,7 +164,9 @@ regraft_status infer_contiguous(struct inference *inference) {
 /* What empty_like gives: the order of the argument's strides. */
 regraft_status infer_fresh_like_first(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
-    if (self) inference_set(inference, self->dtype, self->layout.rank, self->layout.sizes, like_strides(inference, &self->layout), self->device);
+    if (self)
+        inference_set(inference, self->dtype, self->layout.rank, self->layout.sizes,
+                      like_strides(inference, &self->layout), self->device);
     return REGRAFT_OK;
 }
 
@@ -176,7 +192,8 @@ regraft_status infer_repeat(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     symint *repeats;
     size_t rank;
-    if (!self || !value_as_symint_list(inference->context, inference_value(inference, 1), &repeats, &rank)) return REGRAFT_OK;
+    if (!self || !value_as_symint_list(inference->context, inference_value(inference, 1), &repeats, &rank))
+        return REGRAFT_OK;
     if (rank < self->layout.rank) return inference_fail(inference, "repeat needs a number for each dimension");
     for (size_t i = 0; i < self->layout.rank; i++) {
         symint *size = &repeats[rank - self->layout.rank + i];
@@ -200,7 +217,9 @@ static const struct type **tensor_list(struct inference *inference, size_t *coun
     return types;
 }
 
-static bool legacy_empty(const struct type *type) { return type->layout.rank == 1 && symint_is(type->layout.sizes[0], 0); }
+static bool legacy_empty(const struct type *type) {
+    return type->layout.rank == 1 && symint_is(type->layout.sizes[0], 0);
+}
 
 regraft_status infer_cat(struct inference *inference) {
     size_t count, dimension;
@@ -215,14 +234,16 @@ regraft_status infer_cat(struct inference *inference) {
     for (size_t i = 0; i < count; i++) {
         dtype = dtype_promote(dtype, types[i]->dtype);
         if (legacy_empty(types[i]) && first->layout.rank != 1) continue;
-        if (types[i]->layout.rank != first->layout.rank) return inference_fail(inference, "tensor %zu has another number of dimensions", i);
+        if (types[i]->layout.rank != first->layout.rank)
+            return inference_fail(inference, "tensor %zu has another number of dimensions", i);
         for (size_t d = 0; d < first->layout.rank; d++)
             if (d != dimension && symint_equal(symbols_of(inference), sizes[d], types[i]->layout.sizes[d]) == answer_no)
                 return inference_fail(inference, "tensor %zu has another size in dimension %zu", i, d);
         total = symint_add(symbols_of(inference), total, types[i]->layout.sizes[dimension]);
     }
     if (first->layout.rank) sizes[dimension] = total;
-    inference_set(inference, dtype, first->layout.rank, sizes, contiguous(inference, sizes, first->layout.rank), first->device);
+    inference_set(inference, dtype, first->layout.rank, sizes, contiguous(inference, sizes, first->layout.rank),
+                  first->device);
     return REGRAFT_OK;
 }
 
@@ -244,8 +265,10 @@ regraft_status infer_constant_pad_nd(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     symint *pad;
     size_t count;
-    if (!self || !value_as_symint_list(inference->context, inference_value(inference, 1), &pad, &count)) return REGRAFT_OK;
-    if (count % 2 || count / 2 > self->layout.rank) return inference_fail(inference, "pad needs two numbers for each padded dimension");
+    if (!self || !value_as_symint_list(inference->context, inference_value(inference, 1), &pad, &count))
+        return REGRAFT_OK;
+    if (count % 2 || count / 2 > self->layout.rank)
+        return inference_fail(inference, "pad needs two numbers for each padded dimension");
     symint *sizes = copy_sizes(inference, &self->layout, self->layout.rank);
     for (size_t i = 0; i < count; i++) {
         symint *size = &sizes[self->layout.rank - 1 - i / 2];
@@ -262,7 +285,8 @@ regraft_status infer_flip(struct inference *inference) { return infer_fresh_like
 regraft_status infer_embedding(struct inference *inference) {
     const struct type *weight = inference_tensor(inference, 0), *indices = inference_tensor(inference, 1);
     if (!weight || !indices) return REGRAFT_OK;
-    if (weight->layout.rank != 2) return inference_fail(inference, "the weight must have 2 dimensions, not %zu", weight->layout.rank);
+    if (weight->layout.rank != 2)
+        return inference_fail(inference, "the weight must have 2 dimensions, not %zu", weight->layout.rank);
     size_t rank = indices->layout.rank + 1;
     symint *sizes = copy_sizes(inference, &indices->layout, rank);
     sizes[rank - 1] = weight->layout.sizes[1];
@@ -304,7 +328,9 @@ regraft_status infer_index(struct inference *inference) {
     const struct value *list = inference_value(inference, 1);
     symint shape[most_dimensions];
     size_t rank, first = SIZE_MAX, last = 0, indexed = 0;
-    if (!self || !list || list->kind != value_list || list->list.count > self->layout.rank || self->layout.rank > most_dimensions / 2) return REGRAFT_OK;
+    if (!self || !list || list->kind != value_list || list->list.count > self->layout.rank ||
+        self->layout.rank > most_dimensions / 2)
+        return REGRAFT_OK;
     for (size_t i = 0; i < list->list.count; i++) {
         struct node *node = value_as_node(&list->list.items[i]);
         if (!node) continue;
@@ -317,14 +343,17 @@ regraft_status infer_index(struct inference *inference) {
     size_t place = last - first + 1 == indexed ? first : 0, total = self->layout.rank - indexed + rank, next = 0;
     symint *sizes = arena_array(inference->context->arena, symint, total);
     for (size_t d = 0; d < self->layout.rank; d++)
-        if (d >= list->list.count || !value_as_node(&list->list.items[d])) sizes[next < place ? next : next + rank] = self->layout.sizes[d], next++;
+        if (d >= list->list.count || !value_as_node(&list->list.items[d]))
+            sizes[next < place ? next : next + rank] = self->layout.sizes[d], next++;
     for (size_t d = 0; d < rank; d++) sizes[place + d] = shape[d];
-    bool plain = first == 0 && last + 1 == indexed && layout_contiguous(symbols_of(inference), &self->layout) == answer_yes;
+    bool plain =
+        first == 0 && last + 1 == indexed && layout_contiguous(symbols_of(inference), &self->layout) == answer_yes;
     for (size_t i = 0; plain && i < indexed; i++) {
         struct node *node = value_as_node(&list->list.items[i]);
         plain = layout_contiguous(symbols_of(inference), &node->type->layout) == answer_yes;
     }
-    inference_set(inference, self->dtype, total, sizes, plain ? contiguous(inference, sizes, total) : NULL, self->device);
+    inference_set(inference, self->dtype, total, sizes, plain ? contiguous(inference, sizes, total) : NULL,
+                  self->device);
     return REGRAFT_OK;
 }
 
@@ -382,7 +411,8 @@ regraft_status infer_matmul(struct inference *inference) {
     symint *sizes = arena_array(inference->context->arena, symint, rank), one = constant(inference, 1);
     for (size_t i = 0; i + 2 < rank; i++) {
         size_t lead_a = rank - a->layout.rank, lead_b = rank - b->layout.rank;
-        sizes[i] = broadcast(i < lead_a ? one : a->layout.sizes[i - lead_a], i < lead_b ? one : b->layout.sizes[i - lead_b]);
+        sizes[i] =
+            broadcast(i < lead_a ? one : a->layout.sizes[i - lead_a], i < lead_b ? one : b->layout.sizes[i - lead_b]);
     }
     sizes[rank - 2] = a->layout.sizes[a->layout.rank - 2];
     sizes[rank - 1] = b->layout.sizes[b->layout.rank - 1];
@@ -453,6 +483,8 @@ regraft_status infer_sym_stride(struct inference *inference) { return size_or_st
 
 regraft_status infer_sym_numel(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
-    if (self) inference->result = type_make_integer(inference->context->arena, layout_count(symbols_of(inference), &self->layout));
+    if (self)
+        inference->result =
+            type_make_integer(inference->context->arena, layout_count(symbols_of(inference), &self->layout));
     return REGRAFT_OK;
 }

@@ -12,10 +12,10 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define EFFECT_none effect_none
-#define EFFECT_reads_state effect_reads_state
+#define EFFECT_none         effect_none
+#define EFFECT_reads_state  effect_reads_state
 #define EFFECT_writes_state effect_writes_state
-#define OPERATION(id, schema, class, effect, infer, kernel) \
+#define OPERATION(id, schema, class, effect, infer, kernel)                                                            \
     {operation_##id, schema, class_##class, EFFECT_##effect, infer_##infer},
 #include "ir/operations.def"
 #undef OPERATION
@@ -34,8 +34,10 @@ static struct text target_of(struct arena *arena, const struct schema *schema) {
     builder_init(&out, arena);
     for (size_t i = 0; i < schema->name.length; i++) {
         bool colon = schema->name.data[i] == ':';
-        if (!colon) builder_byte(&out, schema->name.data[i]);
-        else if (schema->name.data[i - 1] != ':') builder_byte(&out, '.');
+        if (!colon)
+            builder_byte(&out, schema->name.data[i]);
+        else if (schema->name.data[i - 1] != ':')
+            builder_byte(&out, '.');
     }
     if (text_starts_with(schema->name, "higher_order::")) return builder_text(&out);
     builder_byte(&out, '.');
@@ -63,7 +65,8 @@ regraft_status operations_create(struct arena *arena, struct diagnostics *diagno
         struct operation *operation = arena_new(arena, struct operation);
         struct source *source = arena_new(arena, struct source);
         *source = (struct source){"<built-in operations>", text_of(rows[i].schema)};
-        *operation = (struct operation){.id = rows[i].id, .class = rows[i].class, .effect = rows[i].effect, .infer = rows[i].infer};
+        *operation = (struct operation){
+            .id = rows[i].id, .class = rows[i].class, .effect = rows[i].effect, .infer = rows[i].infer};
         TRY(schema_parse(arena, diagnostics, source, source->contents, &operation->schema));
         operations->by_id[operation->id] = operation;
         add(operations, operation);
@@ -82,7 +85,8 @@ static enum operation_class class_of(const struct schema *schema) {
     return class_compute;
 }
 
-static regraft_status add_line(struct operations *operations, struct diagnostics *diagnostics, const struct source *source, struct text line) {
+static regraft_status add_line(struct operations *operations, struct diagnostics *diagnostics,
+                               const struct source *source, struct text line) {
     struct operation *operation = arena_new(operations->arena, struct operation);
     TRY(schema_parse(operations->arena, diagnostics, source, line, &operation->schema));
     operation->class = class_of(&operation->schema);
@@ -99,7 +103,8 @@ static struct text trimmed(struct text line) {
     return line;
 }
 
-regraft_status operations_add(struct operations *operations, struct diagnostics *diagnostics, const struct source *source) {
+regraft_status operations_add(struct operations *operations, struct diagnostics *diagnostics,
+                              const struct source *source) {
     struct text rest = source->contents;
     while (rest.length) {
         const char *end = memchr(rest.data, '\n', rest.length);
@@ -121,13 +126,16 @@ const struct operation *operations_find(const struct operations *operations, str
     return map_get(operations->by_target, buffer, target.length + sizeof ".default" - 1);
 }
 
-const struct operation *operations_by_id(const struct operations *operations, enum operation_id id) { return operations->by_id[id]; }
+const struct operation *operations_by_id(const struct operations *operations, enum operation_id id) {
+    return operations->by_id[id];
+}
 
 const struct operation *operations_row(const struct operations *operations, size_t index) {
     return index < operations->rows.count ? operations->rows.items[index] : NULL;
 }
 
 const char *operation_class_name(enum operation_class class) {
-    static const char *const names[] = {"opaque", "view", "update", "compute", "allocate", "call", "state", "higher-order", "assert"};
+    static const char *const names[] = {"opaque", "view",  "update",       "compute", "allocate",
+                                        "call",   "state", "higher-order", "assert"};
     return names[class];
 }

@@ -40,20 +40,20 @@ enum schema_type {
 struct schema_argument {
     struct text name;
     enum schema_type type;
-    bool list;         /* T[] */
-    bool optional;     /* T? */
+    bool list;          /* T[] */
+    bool optional;      /* T? */
     bool optional_item; /* T?[] */
     bool keyword_only;
-    bool written;      /* (a!) or !: the call writes it */
-    char alias;        /* the letter of its alias set, or 0 */
+    bool written; /* (a!) or !: the call writes it */
+    char alias;   /* the letter of its alias set, or 0 */
     bool has_default;
     struct text default_text; /* as in the schema */
 };
 
 struct schema {
-    struct text text;      /* the whole schema */
-    struct text name;      /* "aten::slice" */
-    struct text overload;  /* "Tensor", "" for the default one */
+    struct text text;                            /* the whole schema */
+    struct text name;                            /* "aten::slice" */
+    struct text overload;                        /* "Tensor", "" for the default one */
     struct schema_argument *arguments, *returns; /* of a return only type, list, written, alias count */
     size_t argument_count, return_count;
 };
@@ -74,16 +74,17 @@ struct operation {
     struct schema schema;
     enum operation_class class;
     enum state_effect effect;
-    struct text target;    /* as in text: "aten.slice.Tensor"; "vllm.unified_kv_cache_update.default" */
+    struct text target; /* as in text: "aten.slice.Tensor"; "vllm.unified_kv_cache_update.default" */
     /* The types of the results, or NULL when only annotations tell. */
     regraft_status (*infer)(struct inference *inference);
 };
 
 struct operations;
 /* All built-in rows. Schemas in the table are ours: a malformed one is an internal error. */
-regraft_status operations_create(struct arena *arena, struct diagnostics *diagnostics, struct operations **operations);
+regraft_status operations_create(struct arena *arena, struct diagnostics *diagnostics, struct operations **result);
 /* Adds rows from text, a schema a line; `#` starts a comment. An existing row of the same name is replaced. */
-regraft_status operations_add(struct operations *operations, struct diagnostics *diagnostics, const struct source *source);
+regraft_status operations_add(struct operations *operations, struct diagnostics *diagnostics,
+                              const struct source *source);
 /* By the name in graphs ("aten.slice.Tensor"); NULL when there is none. A missing overload stands for "default". */
 const struct operation *operations_find(const struct operations *operations, struct text target);
 const struct operation *operations_by_id(const struct operations *operations, enum operation_id id);

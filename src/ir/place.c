@@ -13,9 +13,13 @@ struct address_set {
 
 static symint constant(struct context *context, int64_t value) { return symint_constant(context->symbols, value); }
 
-static bool provably_less(struct context *context, symint a, symint b) { return symint_less(context->symbols, a, b) == answer_yes; }
+static bool provably_less(struct context *context, symint a, symint b) {
+    return symint_less(context->symbols, a, b) == answer_yes;
+}
 
-static bool provably_equal(struct context *context, symint a, symint b) { return symint_equal(context->symbols, a, b) == answer_yes; }
+static bool provably_equal(struct context *context, symint a, symint b) {
+    return symint_equal(context->symbols, a, b) == answer_yes;
+}
 
 /* Whether the place has no element at all. */
 static enum answer is_empty(struct context *context, const struct window_place *place) {
@@ -96,12 +100,16 @@ static const int64_t largest_number = (int64_t)1 << 40; /* sums and products of 
 static bool to_numbers(const struct address_set *set, struct numbers *numbers) {
     int64_t total = 0;
     numbers->rank = set->rank;
-    if (!symint_is_constant(set->offset, &numbers->offset) || numbers->offset < 0 || numbers->offset > largest_number) return false;
+    if (!symint_is_constant(set->offset, &numbers->offset) || numbers->offset < 0 || numbers->offset > largest_number)
+        return false;
     for (size_t i = 0; i < set->rank; i++) {
         int64_t part;
-        if (!symint_is_constant(set->sizes[i], &numbers->sizes[i]) || !symint_is_constant(set->strides[i], &numbers->strides[i])) return false;
+        if (!symint_is_constant(set->sizes[i], &numbers->sizes[i]) ||
+            !symint_is_constant(set->strides[i], &numbers->strides[i]))
+            return false;
         if (numbers->sizes[i] < 1 || numbers->strides[i] < 1) return false;
-        if (__builtin_mul_overflow(numbers->sizes[i], numbers->strides[i], &part) || part > largest_number) return false;
+        if (__builtin_mul_overflow(numbers->sizes[i], numbers->strides[i], &part) || part > largest_number)
+            return false;
         total += part;
         if (total > largest_number) return false;
     }
@@ -170,7 +178,8 @@ static enum answer reachable(const struct term *terms, size_t count, int64_t tar
 }
 
 static size_t add_terms(struct term *terms, size_t count, const struct numbers *set, int64_t sign) {
-    for (size_t i = 0; i < set->rank; i++) terms[count++] = (struct term){.factor = sign * set->strides[i], .count = set->sizes[i]};
+    for (size_t i = 0; i < set->rank; i++)
+        terms[count++] = (struct term){.factor = sign * set->strides[i], .count = set->sizes[i]};
     return count;
 }
 
@@ -214,7 +223,8 @@ static enum answer numbers_contain(const struct numbers *outer, const struct num
 static symint extent_modulo(struct context *context, const struct address_set *set, symint m) {
     symint sum = constant(context, 0);
     for (size_t i = 0; i < set->rank; i++)
-        if (!symint_divide_exact(context->symbols, set->strides[i], m)) sum = symint_add(context->symbols, sum, dimension_extent(context, set, i));
+        if (!symint_divide_exact(context->symbols, set->strides[i], m))
+            sum = symint_add(context->symbols, sum, dimension_extent(context, set, i));
     return sum;
 }
 
@@ -250,7 +260,8 @@ enum answer places_disjoint(struct context *context, const struct window_place *
     if (empty == answer_yes) return answer_yes;
     if (!to_set(context, a, &x) || !to_set(context, b, &y)) return answer_unknown;
     enum answer disjoint = sets_disjoint(context, &x, &y);
-    if (disjoint == answer_unknown && provably_equal(context, x.offset, y.offset)) disjoint = answer_no; /* the first element */
+    if (disjoint == answer_unknown && provably_equal(context, x.offset, y.offset))
+        disjoint = answer_no; /* the first element */
     return disjoint == answer_no && empty == answer_unknown ? answer_unknown : disjoint;
 }
 
@@ -291,7 +302,8 @@ static bool sticks_out(struct context *context, const struct address_set *outer,
     return provably_less(context, inner->offset, outer->offset) || provably_less(context, outer_last, inner_last);
 }
 
-enum answer place_contains(struct context *context, const struct window_place *outer, const struct window_place *inner) {
+enum answer place_contains(struct context *context, const struct window_place *outer,
+                           const struct window_place *inner) {
     struct address_set x, y;
     struct numbers m, n;
     enum answer inner_empty = is_empty(context, inner), outer_empty = is_empty(context, outer);
@@ -301,15 +313,18 @@ enum answer place_contains(struct context *context, const struct window_place *o
     if (runs_inside(context, &x, &y)) return answer_yes;
     if (places_identical(context, outer, inner) == answer_yes) return answer_yes;
     enum answer result = answer_unknown;
-    if (sticks_out(context, &x, &y)) result = answer_no;
-    else if (to_numbers(&x, &m) && to_numbers(&y, &n)) result = numbers_contain(&m, &n);
+    if (sticks_out(context, &x, &y))
+        result = answer_no;
+    else if (to_numbers(&x, &m) && to_numbers(&y, &n))
+        result = numbers_contain(&m, &n);
     return result == answer_no && inner_empty != answer_no ? answer_unknown : result;
 }
 
 /* ---- the others ---- */
 
 enum answer places_identical(struct context *context, const struct window_place *a, const struct window_place *b) {
-    return answer_and(symint_equal(context->symbols, a->offset, b->offset), layout_same(context->symbols, &a->layout, &b->layout));
+    return answer_and(symint_equal(context->symbols, a->offset, b->offset),
+                      layout_same(context->symbols, &a->layout, &b->layout));
 }
 
 enum answer places_equal(struct context *context, const struct window_place *a, const struct window_place *b) {

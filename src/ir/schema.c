@@ -27,7 +27,8 @@ static bool accept(struct reader *reader, const char *literal) {
 static regraft_status expect(struct reader *reader, const char *literal) {
     if (accept(reader, literal)) return REGRAFT_OK;
     return fail(reader->diagnostics, REGRAFT_REJECTED, here(reader),
-                "expected '%s' in the schema; a schema reads `ns::name(Tensor a, Tensor(x!) b, int c=0) -> Tensor`", literal);
+                "expected '%s' in the schema; a schema reads `ns::name(Tensor a, Tensor(x!) b, int c=0) -> Tensor`",
+                literal);
 }
 
 static bool is_word(char byte) {
@@ -48,9 +49,17 @@ static enum schema_type type_named(struct text name) {
     static const struct {
         const char *name;
         enum schema_type type;
-    } names[] = {{"Tensor", schema_tensor}, {"int", schema_integer}, {"SymInt", schema_integer}, {"float", schema_float},
-                 {"bool", schema_bool}, {"str", schema_string}, {"Scalar", schema_scalar}, {"ScalarType", schema_dtype},
-                 {"Layout", schema_layout}, {"Device", schema_device}, {"MemoryFormat", schema_memory_format}};
+    } names[] = {{"Tensor", schema_tensor},
+                 {"int", schema_integer},
+                 {"SymInt", schema_integer},
+                 {"float", schema_float},
+                 {"bool", schema_bool},
+                 {"str", schema_string},
+                 {"Scalar", schema_scalar},
+                 {"ScalarType", schema_dtype},
+                 {"Layout", schema_layout},
+                 {"Device", schema_device},
+                 {"MemoryFormat", schema_memory_format}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (text_is(name, names[i].name)) return names[i].type;
     return schema_other;
@@ -162,7 +171,8 @@ static regraft_status returns(struct reader *reader, struct schema *schema) {
     return fail(reader->diagnostics, REGRAFT_REJECTED, here(reader), "unexpected text after the schema");
 }
 
-regraft_status schema_parse(struct arena *arena, struct diagnostics *diagnostics, const struct source *source, struct text text, struct schema *schema) {
+regraft_status schema_parse(struct arena *arena, struct diagnostics *diagnostics, const struct source *source,
+                            struct text text, struct schema *schema) {
     struct reader reader = {arena, diagnostics, source, text};
     struct text space, name;
     *schema = (struct schema){.text = text};

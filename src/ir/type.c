@@ -62,9 +62,12 @@ enum dtype dtype_promote(enum dtype a, enum dtype b) {
         return high;
     }
     switch (category(a)) {
-    case 1: return promote_integers(a, b);
-    case 2: return promote_floats(a, b);
-    default: return rows[a].bits >= rows[b].bits ? a : b;
+    case 1:
+        return promote_integers(a, b);
+    case 2:
+        return promote_floats(a, b);
+    default:
+        return rows[a].bits >= rows[b].bits ? a : b;
     }
 }
 
@@ -88,11 +91,13 @@ const struct type *type_make_integer(struct arena *arena, symint value) {
 
 const struct type *type_make_tuple(struct arena *arena, const struct type *const *items, size_t count) {
     struct type *type = arena_new(arena, struct type);
-    *type = (struct type){.kind = type_tuple, .items = arena_copy(arena, items, count * sizeof *items), .item_count = count};
+    *type = (struct type){
+        .kind = type_tuple, .items = arena_copy(arena, items, count * sizeof *items), .item_count = count};
     return type;
 }
 
-const symint *layout_contiguous_strides(struct arena *arena, struct symbols *symbols, const symint *sizes, size_t rank) {
+const symint *layout_contiguous_strides(struct arena *arena, struct symbols *symbols, const symint *sizes,
+                                        size_t rank) {
     symint *strides = arena_array(arena, symint, rank), stride = symint_constant(symbols, 1);
     for (size_t i = rank; i-- > 0;) {
         strides[i] = stride;

@@ -50,10 +50,10 @@ enum type_kind {
 
 struct type {
     enum type_kind kind;
-    enum dtype dtype;     /* tensor */
-    struct device device; /* tensor */
-    struct layout layout; /* tensor */
-    symint integer;       /* integer */
+    enum dtype dtype;                /* tensor */
+    struct device device;            /* tensor */
+    struct layout layout;            /* tensor */
+    symint integer;                  /* integer */
     const struct type *const *items; /* tuple */
     size_t item_count;
 };

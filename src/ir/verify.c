@@ -4,7 +4,8 @@
 #include "ir/infer.h"
 
 static regraft_status broken(const struct node *node, const char *what, const char *expected) {
-    return fail(&node->graph->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s %s; %s", TEXT_ARGS(node->name), what, expected);
+    return fail(&node->graph->context->diagnostics, REGRAFT_REJECTED, node->position, "%.*s %s; %s",
+                TEXT_ARGS(node->name), what, expected);
 }
 
 struct check {
@@ -17,17 +18,21 @@ static void check_use(void *user, struct value *value) {
     struct node *used = value->use.node;
     if (check->status != REGRAFT_OK) return;
     if (value->use.user != check->node || *value->use.link != value)
-        check->status = broken(check->node, "has an argument outside of the lists of users", "passes must use value_set_node");
+        check->status =
+            broken(check->node, "has an argument outside of the lists of users", "passes must use value_set_node");
     else if (used->order >= check->node->order || (used->next ? used->next->previous : used->graph->last) != used)
-        check->status = broken(check->node, text_format(used->graph->arena, "uses %.*s before it is defined", TEXT_ARGS(used->name)),
+        check->status = broken(check->node,
+                               text_format(used->graph->arena, "uses %.*s before it is defined", TEXT_ARGS(used->name)),
                                "definitions stand before uses");
 }
 
 static regraft_status check_shape(const struct node *node) {
-    if (!node->settled && graph_find(node->graph, node->name) != node) return broken(node, "has a name that another statement has", "names are unique");
+    if (!node->settled && graph_find(node->graph, node->name) != node)
+        return broken(node, "has a name that another statement has", "names are unique");
     if (node->kind == node_placeholder && node->previous && node->previous->kind != node_placeholder)
         return broken(node, "is an input behind other statements", "inputs stand first");
-    if ((node->kind == node_output) != (node->next == NULL)) return broken(node, "is the last statement", "a graph ends with one return");
+    if ((node->kind == node_output) != (node->next == NULL))
+        return broken(node, "is the last statement", "a graph ends with one return");
     if (node->kind == node_output && node->users) return broken(node, "is used", "nothing uses the output");
     return REGRAFT_OK;
 }
@@ -35,7 +40,8 @@ static regraft_status check_shape(const struct node *node) {
 regraft_status graph_verify(struct graph *graph) {
     struct position nowhere = {graph->source, 0, 0};
     if (!graph->last || graph->last->kind != node_output)
-        return fail(&graph->context->diagnostics, REGRAFT_REJECTED, nowhere, "the graph has no return statement at its end");
+        return fail(&graph->context->diagnostics, REGRAFT_REJECTED, nowhere,
+                    "the graph has no return statement at its end");
     graph_number(graph);
     for (struct node *node = graph->first; node; node = node->next) {
         struct check check = {node, REGRAFT_OK};

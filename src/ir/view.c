@@ -15,7 +15,8 @@ static symint constant(const struct view *view, int64_t value) { return symint_c
 /* A window that starts as all of the input. */
 static struct window whole(const struct view *view, size_t rank) {
     struct window window = {.kind = view->input->strides ? window_view : window_unknown, .offset = constant(view, 0)};
-    symint *sizes = arena_array(view->context->arena, symint, rank), *strides = arena_array(view->context->arena, symint, rank);
+    symint *sizes = arena_array(view->context->arena, symint, rank),
+           *strides = arena_array(view->context->arena, symint, rank);
     size_t common = rank < view->input->rank ? rank : view->input->rank;
     for (size_t i = 0; i < common; i++) {
         sizes[i] = view->input->sizes[i];
@@ -30,7 +31,8 @@ static symint *strides_of(struct window *window) { return (symint *)window->layo
 
 static void emit(struct view *view, struct window window) { vector_push(view->context->arena, &view->windows, window); }
 
-static regraft_status dimension_named(const struct view *view, const char *name, int64_t otherwise, size_t rank, size_t *dimension) {
+static regraft_status dimension_named(const struct view *view, const char *name, int64_t otherwise, size_t rank,
+                                      size_t *dimension) {
     int64_t value;
     if (!inference_integer(view->inference, name, otherwise, &value))
         return inference_fail(view->inference, "the dimension must be a number");
@@ -46,7 +48,8 @@ static symint integer_named(const struct view *view, const char *name) {
 
 /* Python's clamping of a slice bound to [least, size]; `size` itself for the bound at or beyond it. */
 static symint clamp(const struct view *view, symint bound, symint least, symint size) {
-    if (symint_less(view->symbols, bound, constant(view, 0)) == answer_yes) bound = symint_add(view->symbols, bound, size);
+    if (symint_less(view->symbols, bound, constant(view, 0)) == answer_yes)
+        bound = symint_add(view->symbols, bound, size);
     return symint_min(view->symbols, symint_max(view->symbols, bound, least), size);
 }
 
@@ -124,8 +127,10 @@ static regraft_status select_index(struct view *view) {
     TRY(dimension_named(view, "dim", 0, view->input->rank, &dimension));
     symint index = integer_named(view, "index"), size = view->input->sizes[dimension];
     if (!index) return REGRAFT_OK;
-    if (symint_less(view->symbols, index, constant(view, 0)) == answer_yes) index = symint_add(view->symbols, index, size);
-    if (symint_less(view->symbols, index, size) == answer_no || symint_less(view->symbols, index, constant(view, 0)) == answer_yes)
+    if (symint_less(view->symbols, index, constant(view, 0)) == answer_yes)
+        index = symint_add(view->symbols, index, size);
+    if (symint_less(view->symbols, index, size) == answer_no ||
+        symint_less(view->symbols, index, constant(view, 0)) == answer_yes)
         return inference_fail(view->inference, "the index lies outside of dimension %zu", dimension);
     struct window window = whole(view, view->input->rank);
     cut(view, &window, dimension, index, constant(view, 1), 1);
@@ -169,7 +174,9 @@ enum { most_pieces = 1 << 16 };
 static regraft_status split_equal(struct view *view, size_t dimension, int64_t length) {
     int64_t size;
     if (!symint_is_constant(view->input->sizes[dimension], &size)) return REGRAFT_OK;
-    if (length <= 0 || size / length >= most_pieces) return inference_fail(view->inference, "pieces of size %lld of a dimension of size %lld", (long long)length, (long long)size);
+    if (length <= 0 || size / length >= most_pieces)
+        return inference_fail(view->inference, "pieces of size %lld of a dimension of size %lld", (long long)length,
+                              (long long)size);
     size_t count = size ? (size_t)((size + length - 1) / length) : 1;
     symint *lengths = arena_array(view->context->arena, symint, count);
     for (size_t i = 0; i < count; i++) {
@@ -203,7 +210,8 @@ static regraft_status unbind(struct view *view) {
     int64_t size;
     TRY(dimension_named(view, "dim", 0, view->input->rank, &dimension));
     if (!symint_is_constant(view->input->sizes[dimension], &size)) return REGRAFT_OK;
-    if (size > most_pieces) return inference_fail(view->inference, "unbinding a dimension of size %lld", (long long)size);
+    if (size > most_pieces)
+        return inference_fail(view->inference, "unbinding a dimension of size %lld", (long long)size);
     for (int64_t i = 0; i < size; i++) {
         struct window window = whole(view, view->input->rank);
         cut(view, &window, dimension, constant(view, i), constant(view, 1), 1);
@@ -306,8 +314,10 @@ static regraft_status unsqueeze(struct view *view) {
     }
     sizes_of(&window)[dimension] = constant(view, 1);
     if (window.layout.strides)
-        strides_of(&window)[dimension] = dimension == rank ? constant(view, 1)
-                                                           : symint_multiply(view->symbols, view->input->sizes[dimension], view->input->strides[dimension]);
+        strides_of(&window)[dimension] =
+            dimension == rank
+                ? constant(view, 1)
+                : symint_multiply(view->symbols, view->input->sizes[dimension], view->input->strides[dimension]);
     emit(view, window);
     return REGRAFT_OK;
 }
@@ -324,15 +334,18 @@ static regraft_status expand(struct view *view) {
         symint size = added ? constant(view, 1) : view->input->sizes[i - lead];
         symint target = symint_is(wanted[i], -1) && !added ? size : wanted[i];
         enum answer kept = symint_equal(view->symbols, size, target);
-        if (kept != answer_yes && symint_equal(view->symbols, size, constant(view, 1)) == answer_no && kept == answer_no)
+        if (kept != answer_yes && symint_equal(view->symbols, size, constant(view, 1)) == answer_no &&
+            kept == answer_no)
             return inference_fail(view->inference, "expand cannot change the size of dimension %zu, which is not 1", i);
         sizes_of(&window)[i] = target;
         if (!window.layout.strides) continue;
-        if (kept == answer_unknown && !symint_is(size, 1)) window.kind = window_unknown; /* 0 or kept: depends on the size */
+        if (kept == answer_unknown && !symint_is(size, 1))
+            window.kind = window_unknown; /* 0 or kept: depends on the size */
         bool last = i + 1 == rank;
         symint stride = !added ? view->input->strides[i - lead]
-                        : last ? constant(view, 1)
-                               : symint_multiply(view->symbols, window.layout.sizes[i + 1], window.layout.strides[i + 1]);
+                        : last
+                            ? constant(view, 1)
+                            : symint_multiply(view->symbols, window.layout.sizes[i + 1], window.layout.strides[i + 1]);
         strides_of(&window)[i] = kept == answer_yes ? stride : constant(view, 0);
     }
     emit(view, window);
@@ -346,8 +359,10 @@ static bool complete_sizes(struct view *view, symint *sizes, size_t rank) {
     symint known = constant(view, 1);
     size_t missing = SIZE_MAX;
     for (size_t i = 0; i < rank; i++) {
-        if (symint_is(sizes[i], -1)) missing = i;
-        else known = symint_multiply(view->symbols, known, sizes[i]);
+        if (symint_is(sizes[i], -1))
+            missing = i;
+        else
+            known = symint_multiply(view->symbols, known, sizes[i]);
     }
     if (missing == SIZE_MAX) return true;
     symint rest = symint_divide_exact(view->symbols, layout_count(view->symbols, view->input), known);
@@ -433,15 +448,20 @@ static regraft_status emit_reshaped(struct view *view, symint *sizes, size_t ran
     }
     symint *strides = arena_array(view->context->arena, symint, rank);
     enum answer can = layout_same_sizes(view->symbols, view->input, &shape);
-    if (can == answer_yes) memcpy(strides, view->input->strides, rank * sizeof *strides);
-    else can = reshape_strides(view, sizes, rank, strides);
-    if (can == answer_no && !is_annotated(view) && (may_be_one(view, sizes, rank) || may_be_one(view, view->input->sizes, view->input->rank)))
+    if (can == answer_yes)
+        memcpy(strides, view->input->strides, rank * sizeof *strides);
+    else
+        can = reshape_strides(view, sizes, rank, strides);
+    if (can == answer_no && !is_annotated(view) &&
+        (may_be_one(view, sizes, rank) || may_be_one(view, view->input->sizes, view->input->rank)))
         can = answer_unknown;
     if (can == answer_no && demands_view(view))
-        return inference_fail(view->inference, "the strides of the argument do not allow this view; reshape would copy");
+        return inference_fail(view->inference,
+                              "the strides of the argument do not allow this view; reshape would copy");
     window.kind = can == answer_yes ? window_view : can == answer_no ? window_copy : window_unknown;
     if (can == answer_yes) window.layout.strides = strides;
-    if (can == answer_no) window.layout.strides = layout_contiguous_strides(view->context->arena, view->symbols, sizes, rank);
+    if (can == answer_no)
+        window.layout.strides = layout_contiguous_strides(view->context->arena, view->symbols, sizes, rank);
     emit(view, window);
     return REGRAFT_OK;
 }
@@ -464,8 +484,10 @@ static regraft_status flatten(struct view *view) {
     }
     symint *sizes = arena_array(view->context->arena, symint, rank), product = constant(view, 1);
     for (size_t i = 0; i < rank; i++) {
-        if (i >= first && i <= last) sizes[first] = product = symint_multiply(view->symbols, product, view->input->sizes[i]);
-        else sizes[i < first ? i : i - (last - first)] = view->input->sizes[i];
+        if (i >= first && i <= last)
+            sizes[first] = product = symint_multiply(view->symbols, product, view->input->sizes[i]);
+        else
+            sizes[i < first ? i : i - (last - first)] = view->input->sizes[i];
     }
     return emit_reshaped(view, sizes, rank - (last - first));
 }
@@ -474,15 +496,20 @@ static regraft_status unflatten(struct view *view) {
     size_t dimension, count, rank = view->input->rank;
     symint *parts, known = constant(view, 1);
     TRY(dimension_named(view, "dim", 0, rank, &dimension));
-    if (!rank || !value_as_symint_list(view->context, inference_value(view->inference, 2), &parts, &count)) return REGRAFT_OK;
+    if (!rank || !value_as_symint_list(view->context, inference_value(view->inference, 2), &parts, &count))
+        return REGRAFT_OK;
     symint *sizes = arena_array(view->context->arena, symint, rank - 1 + count);
     for (size_t i = 0; i < count; i++)
         if (!symint_is(parts[i], -1)) known = symint_multiply(view->symbols, known, parts[i]);
     for (size_t i = 0; i < rank - 1 + count; i++) {
-        if (i < dimension) sizes[i] = view->input->sizes[i];
-        else if (i >= dimension + count) sizes[i] = view->input->sizes[i - count + 1];
-        else if (!symint_is(parts[i - dimension], -1)) sizes[i] = parts[i - dimension];
-        else sizes[i] = symint_divide_exact(view->symbols, view->input->sizes[dimension], known);
+        if (i < dimension)
+            sizes[i] = view->input->sizes[i];
+        else if (i >= dimension + count)
+            sizes[i] = view->input->sizes[i - count + 1];
+        else if (!symint_is(parts[i - dimension], -1))
+            sizes[i] = parts[i - dimension];
+        else
+            sizes[i] = symint_divide_exact(view->symbols, view->input->sizes[dimension], known);
         if (!sizes[i]) return REGRAFT_OK;
     }
     return emit_reshaped(view, sizes, rank - 1 + count);
@@ -493,8 +520,10 @@ static regraft_status unflatten(struct view *view) {
 static regraft_status as_strided(struct view *view) {
     symint *sizes, *strides, offset = integer_named(view, "storage_offset");
     size_t rank, count;
-    if (!value_as_symint_list(view->context, inference_named(view->inference, "size"), &sizes, &rank)) return REGRAFT_OK;
-    if (!value_as_symint_list(view->context, inference_named(view->inference, "stride"), &strides, &count)) return REGRAFT_OK;
+    if (!value_as_symint_list(view->context, inference_named(view->inference, "size"), &sizes, &rank))
+        return REGRAFT_OK;
+    if (!value_as_symint_list(view->context, inference_named(view->inference, "stride"), &strides, &count))
+        return REGRAFT_OK;
     if (rank != count) return inference_fail(view->inference, "as_strided has %zu sizes but %zu strides", rank, count);
     struct window window = {window_view, {rank, sizes, strides}, offset ? offset : constant(view, 0), offset != NULL};
     emit(view, window);
@@ -508,7 +537,8 @@ static regraft_status diagonal(struct view *view) {
     TRY(dimension_named(view, "dim2", 1, view->input->rank, &b));
     if (a == b) return inference_fail(view->inference, "diagonal needs two different dimensions");
     if (!inference_integer(view->inference, "offset", 0, &offset)) return REGRAFT_OK;
-    symint zero = constant(view, 0), down = constant(view, offset < 0 ? -offset : 0), right = constant(view, offset > 0 ? offset : 0);
+    symint zero = constant(view, 0), down = constant(view, offset < 0 ? -offset : 0),
+           right = constant(view, offset > 0 ? offset : 0);
     struct window window = whole(view, view->input->rank);
     symint length = symint_min(view->symbols, symint_subtract(view->symbols, view->input->sizes[a], down),
                                symint_subtract(view->symbols, view->input->sizes[b], right));
@@ -516,7 +546,8 @@ static regraft_status diagonal(struct view *view) {
         cut(view, &window, a, down, window.layout.sizes[a], 1);
         cut(view, &window, b, right, window.layout.sizes[b], 1);
     }
-    symint stride = window.layout.strides ? symint_add(view->symbols, window.layout.strides[a], window.layout.strides[b]) : NULL;
+    symint stride =
+        window.layout.strides ? symint_add(view->symbols, window.layout.strides[a], window.layout.strides[b]) : NULL;
     drop_dimension(&window, a > b ? a : b);
     drop_dimension(&window, a > b ? b : a);
     size_t last = window.layout.rank++;
@@ -537,35 +568,56 @@ static regraft_status (*window_function(enum operation_id id))(struct view *view
     switch (id) {
     case operation_aten_alias_default:
     case operation_aten_copy_default:
-    case operation_aten_detach_default: return identity;
+    case operation_aten_detach_default:
+        return identity;
     case operation_aten_slice_scatter_default:
-    case operation_aten_slice_Tensor: return slice;
-    case operation_aten_narrow_default: return narrow;
+    case operation_aten_slice_Tensor:
+        return slice;
+    case operation_aten_narrow_default:
+        return narrow;
     case operation_aten_select_scatter_default:
-    case operation_aten_select_int: return select_index;
+    case operation_aten_select_int:
+        return select_index;
     case operation_aten_split_sizes:
-    case operation_aten_split_with_sizes_default: return split_with_sizes;
-    case operation_aten_split_Tensor: return split;
-    case operation_aten_chunk_default: return chunk;
-    case operation_aten_unbind_int: return unbind;
-    case operation_aten_permute_default: return permute;
-    case operation_aten_transpose_int: return transpose;
-    case operation_aten_t_default: return transpose_matrix;
-    case operation_aten_squeeze_default: return squeeze;
+    case operation_aten_split_with_sizes_default:
+        return split_with_sizes;
+    case operation_aten_split_Tensor:
+        return split;
+    case operation_aten_chunk_default:
+        return chunk;
+    case operation_aten_unbind_int:
+        return unbind;
+    case operation_aten_permute_default:
+        return permute;
+    case operation_aten_transpose_int:
+        return transpose;
+    case operation_aten_t_default:
+        return transpose_matrix;
+    case operation_aten_squeeze_default:
+        return squeeze;
     case operation_aten_squeeze_dim:
-    case operation_aten_squeeze_dims: return squeeze_dimensions;
-    case operation_aten_unsqueeze_default: return unsqueeze;
-    case operation_aten_expand_default: return expand;
+    case operation_aten_squeeze_dims:
+        return squeeze_dimensions;
+    case operation_aten_unsqueeze_default:
+        return unsqueeze;
+    case operation_aten_expand_default:
+        return expand;
     case operation_aten_view_default:
     case operation_aten__unsafe_view_default:
-    case operation_aten_reshape_default: return reshape;
-    case operation_aten_flatten_using_ints: return flatten;
-    case operation_aten_unflatten_int: return unflatten;
+    case operation_aten_reshape_default:
+        return reshape;
+    case operation_aten_flatten_using_ints:
+        return flatten;
+    case operation_aten_unflatten_int:
+        return unflatten;
     case operation_aten_as_strided_scatter_default:
-    case operation_aten_as_strided_default: return as_strided;
+    case operation_aten_as_strided_default:
+        return as_strided;
     case operation_aten_diagonal_scatter_default:
-    case operation_aten_diagonal_default: return diagonal;
-    default: return NULL;
+    case operation_aten_diagonal_default:
+        return diagonal;
+    default:
+        return NULL;
     }
 }
 
@@ -580,15 +632,19 @@ static regraft_status check_windows(const struct view *view) {
         const struct window *window = &view->windows.items[i];
         for (size_t d = 0; d < window->layout.rank; d++) {
             if (is_negative(window->layout.sizes[d])) return inference_fail(view->inference, "size %zu is negative", d);
-            if (window->layout.strides && is_negative(window->layout.strides[d])) return inference_fail(view->inference, "stride %zu is negative", d);
+            if (window->layout.strides && is_negative(window->layout.strides[d]))
+                return inference_fail(view->inference, "stride %zu is negative", d);
         }
-        if (window->offset && is_negative(window->offset)) return inference_fail(view->inference, "the offset is negative");
+        if (window->offset && is_negative(window->offset))
+            return inference_fail(view->inference, "the offset is negative");
     }
     return REGRAFT_OK;
 }
 
-regraft_status view_windows(const struct inference *inference, const struct layout *input, struct window **windows, size_t *count) {
-    struct view view = {.inference = inference, .context = inference->context, .symbols = inference->context->symbols, .input = input};
+regraft_status view_windows(const struct inference *inference, const struct layout *input, struct window **windows,
+                            size_t *count) {
+    struct view view = {
+        .inference = inference, .context = inference->context, .symbols = inference->context->symbols, .input = input};
     regraft_status (*function)(struct view *) = window_function(inference->operation->id);
     if (function) TRY(function(&view));
     TRY(check_windows(&view));

@@ -7,7 +7,9 @@
 #include "ir/memory.h"
 #include "pass/pass.h"
 
-static void add_bytes(struct builder *key, const void *bytes, size_t size) { builder_add(key, (struct text){bytes, size}); }
+static void add_bytes(struct builder *key, const void *bytes, size_t size) {
+    builder_add(key, (struct text){bytes, size});
+}
 
 /* Lengths stand before texts and lists, so no two different lists of arguments give the same key. */
 static void add_text(struct builder *key, struct text text) {
@@ -19,20 +21,37 @@ static void add_value(struct builder *key, const struct value *value) {
     builder_byte(key, (char)value->kind);
     add_text(key, value->keyword);
     switch (value->kind) {
-    case value_none: break;
-    case value_bool: builder_byte(key, value->boolean); break;
-    case value_integer: add_bytes(key, &value->integer, sizeof value->integer); break;
-    case value_float: add_bytes(key, &value->real, sizeof value->real); break;
-    case value_string: add_text(key, value->string); break;
-    case value_node: add_bytes(key, &value->use.node->index, sizeof value->use.node->index); break;
-    case value_symint: add_bytes(key, &value->expression, sizeof value->expression); break;
-    case value_dtype: add_bytes(key, &value->dtype, sizeof value->dtype); break;
+    case value_none:
+        break;
+    case value_bool:
+        builder_byte(key, value->boolean);
+        break;
+    case value_integer:
+        add_bytes(key, &value->integer, sizeof value->integer);
+        break;
+    case value_float:
+        add_bytes(key, &value->real, sizeof value->real);
+        break;
+    case value_string:
+        add_text(key, value->string);
+        break;
+    case value_node:
+        add_bytes(key, &value->use.node->index, sizeof value->use.node->index);
+        break;
+    case value_symint:
+        add_bytes(key, &value->expression, sizeof value->expression);
+        break;
+    case value_dtype:
+        add_bytes(key, &value->dtype, sizeof value->dtype);
+        break;
     case value_device:
         add_text(key, value->device.type);
         add_bytes(key, &value->device.index, sizeof value->device.index);
         break;
     case value_operator:
-    case value_name: add_text(key, value->written); break;
+    case value_name:
+        add_text(key, value->written);
+        break;
     case value_list:
     case value_tuple:
     case value_dictionary:
@@ -47,8 +66,10 @@ static void add_value(struct builder *key, const struct value *value) {
 static struct text key_of(struct builder *key, const struct node *node) {
     key->length = 0;
     builder_byte(key, (char)node->kind);
-    if (node->operation) add_bytes(key, &node->operation, sizeof node->operation);
-    else add_text(key, node->target);
+    if (node->operation)
+        add_bytes(key, &node->operation, sizeof node->operation);
+    else
+        add_text(key, node->target);
     for (size_t i = 0; i < node->argument_count; i++) add_value(key, &node->arguments[i]);
     return builder_text(key);
 }
@@ -59,7 +80,8 @@ static bool same_type(struct symbols *symbols, const struct type *a, const struc
     if (a->kind != b->kind) return false;
     if (a->kind == type_tuple || a->kind == type_none) return true; /* their items are compared as items */
     if (a->kind == type_integer) return symint_equal(symbols, a->integer, b->integer) == answer_yes;
-    return a->kind == type_tensor && a->dtype == b->dtype && device_equal(a->device, b->device) && layout_same(symbols, &a->layout, &b->layout) == answer_yes;
+    return a->kind == type_tensor && a->dtype == b->dtype && device_equal(a->device, b->device) &&
+           layout_same(symbols, &a->layout, &b->layout) == answer_yes;
 }
 
 struct reading {
@@ -71,7 +93,8 @@ struct reading {
 static void check_read(void *user, struct value *value) {
     struct reading *reading = user;
     const struct place *place = memory_place(reading->memory, value->use.node);
-    if (place->root && memory_written_between(reading->memory, place->root, reading->after, reading->until)) reading->written = true;
+    if (place->root && memory_written_between(reading->memory, place->root, reading->after, reading->until))
+        reading->written = true;
 }
 
 /* Whether the value is a window onto memory that was there before, whatever is written when. */
@@ -119,7 +142,8 @@ regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
         if (!first) {
             *slot = node;
         } else if (may_merge(memory, first, node)) {
-            graph_remark(graph, node, true, "merged with %.*s: the same operation on the same arguments", TEXT_ARGS(first->name));
+            graph_remark(graph, node, true, "merged with %.*s: the same operation on the same arguments",
+                         TEXT_ARGS(first->name));
             graph_replace(node, first);
             graph_remove(graph, node);
         }

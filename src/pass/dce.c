@@ -9,7 +9,8 @@ regraft_status pass_dce(struct graph *graph, struct arena *scratch) {
         previous = node->previous;
         if (node->users || !node_is_removable(node)) continue;
         if (node->kind == node_call && node->operation->class != class_view)
-            graph_remark(graph, node, true, "removed: nobody uses the result of %s, and it has no effect", node->operation->target.data);
+            graph_remark(graph, node, true, "removed: nobody uses the result of %s, and it has no effect",
+                         node->operation->target.data);
         graph_remove(graph, node);
     }
     return REGRAFT_OK;

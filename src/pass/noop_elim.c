@@ -8,15 +8,16 @@
 #include "pass/pass.h"
 
 static bool same_type(struct context *context, const struct type *a, const struct type *b) {
-    return a->kind == type_tensor && b->kind == type_tensor && a->dtype == b->dtype && device_equal(a->device, b->device) &&
-           layout_same(context->symbols, &a->layout, &b->layout) == answer_yes;
+    return a->kind == type_tensor && b->kind == type_tensor && a->dtype == b->dtype &&
+           device_equal(a->device, b->device) && layout_same(context->symbols, &a->layout, &b->layout) == answer_yes;
 }
 
 /* Whether a fresh result may give way to the memory of `other`: it is not returned, and neither is written while read. */
 static bool may_share_memory(struct memory *memory, struct node *fresh, struct node *other) {
     const struct place *place = memory_place(memory, other);
     uint32_t last = memory_last_read(memory, fresh);
-    return !memory_escapes(memory, fresh) && place->root && !memory_written_between(memory, fresh, fresh->order, last) &&
+    return !memory_escapes(memory, fresh) && place->root &&
+           !memory_written_between(memory, fresh, fresh->order, last) &&
            !memory_written_between(memory, place->root, fresh->order, last);
 }
 
@@ -53,7 +54,8 @@ static struct node *unneeded_copy(struct memory *memory, struct node *node) {
 static struct node *replacement(struct memory *memory, struct node *node, const char **reason) {
     if (node->kind != node_call || !node->operation) return NULL;
     *reason = "it is a view of all of its argument with the same strides";
-    if (node->operation->class == class_view && !node->operation->schema.returns[0].list) return unchanged_view(memory, node);
+    if (node->operation->class == class_view && !node->operation->schema.returns[0].list)
+        return unchanged_view(memory, node);
     *reason = "it overwrites all of its base with a value of the same type and strides";
     if (node->operation->class == class_update) return whole_update(memory, node);
     *reason = "it copies to the same type and strides, and nobody writes or returns either";

@@ -9,7 +9,8 @@ static const struct pass passes[] = {
 #undef PASS
 };
 
-const char default_pipeline[] = "unify-functionalized,noop-elim,split-coalesce,cse,scatter-split-replace,dce,split-coalesce,dce";
+const char default_pipeline[] =
+    "unify-functionalized,noop-elim,split-coalesce,cse,scatter-split-replace,dce,split-coalesce,dce";
 
 const struct pass *pass_at(size_t index) { return index < sizeof passes / sizeof *passes ? &passes[index] : NULL; }
 
@@ -53,7 +54,8 @@ static regraft_status parse(struct graph *graph, const char *pipeline, pass_list
         const struct pass *pass = find(name);
         struct position position = {source, (size_t)(name.data - source->contents.data), name.length};
         if (!pass) {
-            regraft_status status = fail(&context->diagnostics, REGRAFT_USAGE, position, "there is no pass '%.*s'; `regraft passes` lists them", TEXT_ARGS(name));
+            regraft_status status = fail(&context->diagnostics, REGRAFT_USAGE, position,
+                                         "there is no pass '%.*s'; `regraft passes` lists them", TEXT_ARGS(name));
             const char *nearest = text_nearest(name, candidate, NULL);
             if (nearest) fail_note(&context->diagnostics, position, "did you mean '%s'?", nearest);
             return status;
@@ -80,10 +82,12 @@ static regraft_status run_pass(struct graph *graph, const struct pass *pass, con
     arena_destroy(scratch);
     if (status == REGRAFT_OK && options->verify && graph_verify(graph) != REGRAFT_OK) {
         struct position nowhere = {0};
-        fail_note(&context->diagnostics, nowhere, "the graph was left broken by the pass %s; please report this", pass->name);
+        fail_note(&context->diagnostics, nowhere, "the graph was left broken by the pass %s; please report this",
+                  pass->name);
         status = REGRAFT_INTERNAL;
     }
-    if (status == REGRAFT_OK && options->observe) options->observe(options->user, (regraft_graph *)graph, pass->name, 1, seconds);
+    if (status == REGRAFT_OK && options->observe)
+        options->observe(options->user, (regraft_graph *)graph, pass->name, 1, seconds);
     return status;
 }
 

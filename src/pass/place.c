@@ -19,9 +19,9 @@ enum { most_written = 32 };
 
 struct written {
     const struct schema_argument *argument;
-    struct node *value;   /* the old version */
-    struct node *target;  /* where the call writes */
-    int64_t item;         /* of the functionalised call's result */
+    struct node *value;  /* the old version */
+    struct node *target; /* where the call writes */
+    int64_t item;        /* of the functionalised call's result */
 };
 
 struct call {
@@ -42,7 +42,8 @@ static bool gather(struct call *call) {
         int64_t index = item++;
         if (!value || value->kind == value_none) continue;
         if (!value_as_node(value) || call->count == most_written) return false;
-        call->written[call->count++] = (struct written){&schema->arguments[i], value_as_node(value), value_as_node(value), index};
+        call->written[call->count++] =
+            (struct written){&schema->arguments[i], value_as_node(value), value_as_node(value), index};
     }
     return true;
 }
@@ -59,7 +60,8 @@ static void check_argument(void *user, struct value *value) {
     for (size_t i = 0; i < check->call->count; i++)
         if (text_equal(value->keyword, check->call->written[i].argument->name)) return; /* compared below */
     if (other->type->kind != type_tensor || !placing_overlap(check->call->placing, check->value, other)) return;
-    check->reason = text_format(check->call->placing->graph->arena, "%s also reads it, as %.*s", check->call->operation->target.data, TEXT_ARGS(value->keyword));
+    check->reason = text_format(check->call->placing->graph->arena, "%s also reads it, as %.*s",
+                                check->call->operation->target.data, TEXT_ARGS(value->keyword));
 }
 
 /* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
@@ -70,12 +72,15 @@ static const char *call_obstacle(struct call *call, size_t index) {
     if (reason) return reason;
     node_each_use(call->node, check_argument, &check);
     for (size_t i = 0; i < call->count && !check.reason; i++)
-        if (i != index && call->written[i].target && placing_overlap(call->placing, written->value, call->written[i].target))
-            check.reason = text_format(call->placing->graph->arena, "%s writes an overlapping place, as %.*s", call->operation->target.data, TEXT_ARGS(call->written[i].argument->name));
+        if (i != index && call->written[i].target &&
+            placing_overlap(call->placing, written->value, call->written[i].target))
+            check.reason = text_format(call->placing->graph->arena, "%s writes an overlapping place, as %.*s",
+                                       call->operation->target.data, TEXT_ARGS(call->written[i].argument->name));
     if (check.reason) return check.reason;
     for (const struct value *use = call->node->users; use; use = use->use.next) {
         struct node *item = use->use.user;
-        if (item->kind == node_getitem && item->arguments[1].integer == written->item) return placing_new_alias(call->placing, item, written->value);
+        if (item->kind == node_getitem && item->arguments[1].integer == written->item)
+            return placing_new_alias(call->placing, item, written->value);
     }
     return NULL;
 }
@@ -115,7 +120,8 @@ static regraft_status choose_targets(struct call *call) {
 static regraft_status insert_raw_call(struct call *call, struct node **result) {
     struct graph *graph = call->placing->graph;
     size_t next = 0, count = 0;
-    for (size_t i = 1; i < call->node->argument_count; i++) count += schema_find_argument(&call->operation->schema, call->node->arguments[i].keyword) != SIZE_MAX;
+    for (size_t i = 1; i < call->node->argument_count; i++)
+        count += schema_find_argument(&call->operation->schema, call->node->arguments[i].keyword) != SIZE_MAX;
     struct node *raw = graph_insert_call(graph, call->node, call->operation, count);
     raw->location = call->node->location;
     for (size_t i = 1; i < call->node->argument_count; i++) {
@@ -124,7 +130,8 @@ static regraft_status insert_raw_call(struct call *call, struct node **result) {
         struct value *to = &raw->arguments[next++];
         value_copy(raw, to, from);
         for (size_t k = 0; k < call->count; k++)
-            if (text_equal(call->written[k].argument->name, from->keyword)) value_set_node(raw, to, call->written[k].target);
+            if (text_equal(call->written[k].argument->name, from->keyword))
+                value_set_node(raw, to, call->written[k].target);
     }
     memory_stand_in(call->placing->memory, raw, call->node);
     *result = raw;
@@ -161,11 +168,14 @@ static regraft_status place_call(struct placing *placing, struct node *node) {
     struct node *raw;
     *call = (struct call){.placing = placing, .node = node, .operation = node_called_operation(node)};
     if (!call->operation || !only_items_are_used(node) || !gather(call)) {
-        graph_remark(placing->graph, node, false, "stays functional: %s", call->operation ? "it writes a list, or its result is used as a whole" : "its operation is in no table (--ops adds one)");
+        graph_remark(placing->graph, node, false, "stays functional: %s",
+                     call->operation ? "it writes a list, or its result is used as a whole"
+                                     : "its operation is in no table (--ops adds one)");
         return REGRAFT_OK;
     }
     if (!can_copy_all(call)) {
-        graph_remark(placing->graph, node, false, "stays functional: the strides of what it writes are not known, or have no spelling");
+        graph_remark(placing->graph, node, false,
+                     "stays functional: the strides of what it writes are not known, or have no spelling");
         return REGRAFT_OK;
     }
     TRY(choose_targets(call));
@@ -185,10 +195,14 @@ regraft_status pass_place(struct graph *graph, struct arena *scratch) {
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
         TRY(placing_meet_contracts(&placing, node));
-        if (node_is(node, operation_higher_order_auto_functionalized)) TRY(place_call(&placing, node));
-        else if (node->kind == node_call && node->operation && node->operation->class == class_update) TRY(place_update(&placing, node));
-        else if (placing_is_write_back(&placing, node)) TRY(place_write_back(&placing, node));
-        else placing_note_own_copy(&placing, node);
+        if (node_is(node, operation_higher_order_auto_functionalized))
+            TRY(place_call(&placing, node));
+        else if (node->kind == node_call && node->operation && node->operation->class == class_update)
+            TRY(place_update(&placing, node));
+        else if (placing_is_write_back(&placing, node))
+            TRY(place_write_back(&placing, node));
+        else
+            placing_note_own_copy(&placing, node);
     }
     graph->placed = true;
     return REGRAFT_OK;

@@ -3,21 +3,30 @@
 
 enum operation_id update_view(const struct node *update) {
     switch (update->operation->id) {
-    case operation_aten_slice_scatter_default: return operation_aten_slice_Tensor;
-    case operation_aten_select_scatter_default: return operation_aten_select_int;
-    case operation_aten_as_strided_scatter_default: return operation_aten_as_strided_default;
-    case operation_aten_diagonal_scatter_default: return operation_aten_diagonal_default;
-    case operation_aten_copy_default: return operation_aten_alias_default;
-    default: return operation_unknown;
+    case operation_aten_slice_scatter_default:
+        return operation_aten_slice_Tensor;
+    case operation_aten_select_scatter_default:
+        return operation_aten_select_int;
+    case operation_aten_as_strided_scatter_default:
+        return operation_aten_as_strided_default;
+    case operation_aten_diagonal_scatter_default:
+        return operation_aten_diagonal_default;
+    case operation_aten_copy_default:
+        return operation_aten_alias_default;
+    default:
+        return operation_unknown;
     }
 }
 
 /* The in-place form of an update that writes somewhere inside, or operation_unknown. */
 static enum operation_id inplace_form(const struct node *update) {
     switch (update->operation->id) {
-    case operation_aten_index_put_default: return operation_aten_index_put__default;
-    case operation_aten_index_copy_default: return operation_aten_index_copy__default;
-    default: return operation_unknown;
+    case operation_aten_index_put_default:
+        return operation_aten_index_put__default;
+    case operation_aten_index_copy_default:
+        return operation_aten_index_copy__default;
+    default:
+        return operation_unknown;
     }
 }
 
@@ -29,7 +38,8 @@ static regraft_status settle(struct placing *placing, struct node *node, const s
 }
 
 /* A call of `id` with the update's arguments, `first` in place of the base; the source is left out when `view`. */
-static regraft_status insert_form(struct placing *placing, struct node *update, enum operation_id id, struct node *first, bool view, struct node **result) {
+static regraft_status insert_form(struct placing *placing, struct node *update, enum operation_id id,
+                                  struct node *first, bool view, struct node **result) {
     struct graph *graph = placing->graph;
     const struct value *source = node_argument(update, 1);
     bool whole = id == operation_aten_alias_default;
@@ -46,9 +56,11 @@ static regraft_status insert_form(struct placing *placing, struct node *update, 
     return settle(placing, node, update);
 }
 
-static regraft_status insert_copy_into(struct placing *placing, struct node *update, struct node *target, struct node *source, const char *why) {
+static regraft_status insert_copy_into(struct placing *placing, struct node *update, struct node *target,
+                                       struct node *source, const char *why) {
     struct graph *graph = placing->graph;
-    struct node *copy = graph_insert_call(graph, update, operations_by_id(graph->context->operations, operation_aten_copy__default), 2);
+    struct node *copy =
+        graph_insert_call(graph, update, operations_by_id(graph->context->operations, operation_aten_copy__default), 2);
     value_set_node(copy, &copy->arguments[0], target);
     value_set_node(copy, &copy->arguments[1], source);
     TRY(settle(placing, copy, update));
@@ -57,7 +69,8 @@ static regraft_status insert_copy_into(struct placing *placing, struct node *upd
 }
 
 /* The window of `base` that the update writes, as a view; the base itself for copy(). */
-static regraft_status insert_target(struct placing *placing, struct node *update, struct node *base, struct node **target) {
+static regraft_status insert_target(struct placing *placing, struct node *update, struct node *base,
+                                    struct node **target) {
     *target = base;
     if (update_view(update) == operation_aten_alias_default) return REGRAFT_OK;
     return insert_form(placing, update, update_view(update), base, true, target);
@@ -77,18 +90,22 @@ static bool stands_in(struct placing *placing, const struct node *value, const s
 static regraft_status write_into(struct placing *placing, struct node *update, struct node *base) {
     struct node *target, *raw;
     placing_note_write(placing, base);
-    if (update_view(update) == operation_unknown) return insert_form(placing, update, inplace_form(update), base, false, &raw);
+    if (update_view(update) == operation_unknown)
+        return insert_form(placing, update, inplace_form(update), base, false, &raw);
     TRY(insert_target(placing, update, base, &target));
-    return insert_copy_into(placing, update, target, value_as_node(node_argument(update, 1)), "the new value was made elsewhere");
+    return insert_copy_into(placing, update, target, value_as_node(node_argument(update, 1)),
+                            "the new value was made elsewhere");
 }
 
 /* Why the update cannot be written into its base; *there: it need not be, the new value stands in its place already. */
-static regraft_status update_obstacle(struct placing *placing, struct node *update, struct node *base, const char **reason, bool *there) {
+static regraft_status update_obstacle(struct placing *placing, struct node *update, struct node *base,
+                                      const char **reason, bool *there) {
     struct node *source = value_as_node(node_argument(update, 1)), *target = base;
     bool window = update_view(update) != operation_unknown;
     *there = false;
     *reason = "the new version has other strides";
-    if (layout_same(placing->graph->context->symbols, &update->type->layout, &base->type->layout) != answer_yes) return REGRAFT_OK;
+    if (layout_same(placing->graph->context->symbols, &update->type->layout, &base->type->layout) != answer_yes)
+        return REGRAFT_OK;
     if (window) TRY(insert_target(placing, update, base, &target));
     *there = window && source && stands_in(placing, source, target);
     *reason = *there ? placing_raw_write(placing, base, update) : placing_obstacle(placing, target, update);
@@ -102,7 +119,8 @@ regraft_status place_update(struct placing *placing, struct node *update) {
     struct node *base = value_as_node(node_argument(update, 0)), *target = base;
     bool known = update_view(update) != operation_unknown || inplace_form(update) != operation_unknown, there;
     const char *reason;
-    if (!base || !update->users || !known || update->type->kind != type_tensor || base->type->kind != type_tensor) return REGRAFT_OK;
+    if (!base || !update->users || !known || update->type->kind != type_tensor || base->type->kind != type_tensor)
+        return REGRAFT_OK;
     TRY(update_obstacle(placing, update, base, &reason, &there));
     if (reason && !placing_can_copy(placing, base)) { /* the update allocates by itself */
         placing_record(placing, update, update, reason, "the later reader standing before the write", false);
@@ -110,7 +128,10 @@ regraft_status place_update(struct placing *placing, struct node *update) {
     }
     if (reason) TRY(placing_copy(placing, update, base, reason, &target));
     if (!there) TRY(write_into(placing, update, target));
-    graph_remark(placing->graph, update, true, "is %.*s: %s", TEXT_ARGS(target->name), there ? "the new value stands in its place already" : reason ? reason : "nobody reads what was there");
+    graph_remark(placing->graph, update, true, "is %.*s: %s", TEXT_ARGS(target->name),
+                 there    ? "the new value stands in its place already"
+                 : reason ? reason
+                          : "nobody reads what was there");
     return placing_replace(placing, update, target);
 }
 
@@ -124,10 +145,14 @@ regraft_status place_write_back(struct placing *placing, struct node *copy) {
     if (!value) return REGRAFT_OK;
     bool there = stands_in(placing, value, input);
     if (there) {
-        graph_remark(placing->graph, copy, true, "removed: the new value stands in %.*s already", TEXT_ARGS(input->name));
+        graph_remark(placing->graph, copy, true, "removed: the new value stands in %.*s already",
+                     TEXT_ARGS(input->name));
         graph_remove(placing->graph, copy);
         return REGRAFT_OK;
     }
-    placing_record(placing, copy, input, text_format(placing->graph->arena, "%.*s was not made in the caller's tensor", TEXT_ARGS(value->name)), "a producer that can write into the caller's tensor", false);
+    placing_record(
+        placing, copy, input,
+        text_format(placing->graph->arena, "%.*s was not made in the caller's tensor", TEXT_ARGS(value->name)),
+        "a producer that can write into the caller's tensor", false);
     return REGRAFT_OK;
 }

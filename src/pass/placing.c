@@ -7,12 +7,15 @@
 static bool reads_memory(const struct placing *placing, const struct node *user, const struct value *use) {
     if (user->kind == node_getitem || user->kind == node_rename) return false;
     if (user->kind != node_call) return true;
-    if (node_is(user, operation_aten_sym_size_int) || node_is(user, operation_aten_sym_stride_int) || node_is(user, operation_aten_sym_numel_default)) return false;
+    if (node_is(user, operation_aten_sym_size_int) || node_is(user, operation_aten_sym_stride_int) ||
+        node_is(user, operation_aten_sym_numel_default))
+        return false;
     if (node_is(user, operation_aten_copy__default) && use == &user->arguments[0]) {
         const struct node *input = use->use.node;
         return !(input->kind == node_placeholder && placing->write_back[input->index] == user);
     }
-    return !(user->operation && user->operation->class == class_view && memory_place(placing->memory, user)->root != user);
+    return !(user->operation && user->operation->class == class_view &&
+             memory_place(placing->memory, user)->root != user);
 }
 
 static void reserve(struct placing *placing, size_t limit) {
@@ -54,7 +57,9 @@ static void find_write_backs(struct placing *placing) {
     for (struct node *node = placing->graph->last; node; node = node->previous) {
         if (!node_is(node, operation_aten_copy__default) || node->users) continue;
         struct node *input = value_as_node(&node->arguments[0]);
-        if (!input || input->kind != node_placeholder || placing->write_back[input->index] || memory_is_shared(placing->memory, input)) continue;
+        if (!input || input->kind != node_placeholder || placing->write_back[input->index] ||
+            memory_is_shared(placing->memory, input))
+            continue;
         placing->write_back[input->index] = node;
     }
 }
@@ -80,26 +85,35 @@ bool placing_overlap(struct placing *placing, const struct node *a, const struct
     return places_disjoint(placing->graph->context, &x->window, &y->window) != answer_yes;
 }
 
-static struct node *find_reader(struct placing *placing, struct node *value, const struct place *place, const struct node *writer);
+static struct node *find_reader(struct placing *placing, struct node *value, const struct place *place,
+                                const struct node *writer);
 
 /* An update reads its base except where it writes; and the rest only for those who read that of its own value. */
-static struct node *find_reader_of_update(struct placing *placing, struct node *update, const struct place *place, const struct node *writer) {
+static struct node *find_reader_of_update(struct placing *placing, struct node *update, const struct place *place,
+                                          const struct node *writer) {
     struct update_place written;
     struct context *context = placing->graph->context;
     if (memory_update(placing->memory, update, &written) != REGRAFT_OK || !written.exact) return update;
-    const struct place *base = memory_place(placing->memory, written.base), *own = memory_place(placing->memory, update);
-    if (!base->exact || base->root != place->root || layout_same(context->symbols, &update->type->layout, &written.base->type->layout) != answer_yes) return update;
+    const struct place *base = memory_place(placing->memory, written.base),
+                       *own = memory_place(placing->memory, update);
+    if (!base->exact || base->root != place->root ||
+        layout_same(context->symbols, &update->type->layout, &written.base->type->layout) != answer_yes)
+        return update;
     /* the place in the update's own value, which lies as the base does */
     symint shift = symint_subtract(context->symbols, own->window.offset, base->window.offset);
-    struct place moved = {.root = update, .exact = true, .window = {symint_add(context->symbols, place->window.offset, shift), place->window.layout}};
+    struct place moved = {.root = update,
+                          .exact = true,
+                          .window = {symint_add(context->symbols, place->window.offset, shift), place->window.layout}};
     if (place_contains(context, &written.window, &moved.window) == answer_yes) return NULL;
     return find_reader(placing, update, &moved, writer);
 }
 
 /* A node behind `writer` that reads part of `place` of the root through the value or a view of it; NULL: none. */
-static struct node *find_reader(struct placing *placing, struct node *value, const struct place *place, const struct node *writer) {
+static struct node *find_reader(struct placing *placing, struct node *value, const struct place *place,
+                                const struct node *writer) {
     const struct place *own = memory_place(placing->memory, value);
-    bool apart = own->exact && place->exact && own->root == place->root && places_disjoint(placing->graph->context, &own->window, &place->window) == answer_yes;
+    bool apart = own->exact && place->exact && own->root == place->root &&
+                 places_disjoint(placing->graph->context, &own->window, &place->window) == answer_yes;
     for (struct value *use = apart ? NULL : value->users; use; use = use->use.next) {
         struct node *user = use->use.user, *found = NULL;
         bool call = user->kind == node_call && user->operation;
@@ -127,7 +141,9 @@ const char *placing_raw_write(struct placing *placing, const struct node *value,
     uint32_t end = placing->graph->last->order, before = write_back ? write_back->order - 1 : end;
     bool written = memory_written_between(placing->memory, root, writer->order, before) ||
                    (write_back && memory_written_between(placing->memory, root, write_back->order, end));
-    return written ? text_format(placing->graph->arena, "%.*s is also written in place by the graph itself", TEXT_ARGS(root->name)) : NULL;
+    return written ? text_format(placing->graph->arena, "%.*s is also written in place by the graph itself",
+                                 TEXT_ARGS(root->name))
+                   : NULL;
 }
 
 const char *placing_obstacle(struct placing *placing, const struct node *value, struct node *writer) {
@@ -135,12 +151,15 @@ const char *placing_obstacle(struct placing *placing, const struct node *value, 
     struct arena *arena = placing->graph->arena;
     struct node *root = place->root;
     if (!root || !place->exact) return "its place in memory is not known";
-    if (place_overlaps_itself(placing->graph->context, &place->window) != answer_no) return "its place may overlap itself, as expanded tensors do";
-    if (memory_is_shared(placing->memory, root)) return text_format(arena, "%.*s may share memory with other values", TEXT_ARGS(root->name));
-    bool caller = root->kind == node_placeholder && (!placing->write_back[root->index] || placing->write_back[root->index]->order < writer->order);
-    if (caller)
-        return text_format(arena, "%.*s is the caller's tensor and must not change", TEXT_ARGS(root->name));
-    if (root->kind != node_placeholder && root->kind != node_call && root->kind != node_getitem) return "its memory is not the graph's own";
+    if (place_overlaps_itself(placing->graph->context, &place->window) != answer_no)
+        return "its place may overlap itself, as expanded tensors do";
+    if (memory_is_shared(placing->memory, root))
+        return text_format(arena, "%.*s may share memory with other values", TEXT_ARGS(root->name));
+    bool caller = root->kind == node_placeholder &&
+                  (!placing->write_back[root->index] || placing->write_back[root->index]->order < writer->order);
+    if (caller) return text_format(arena, "%.*s is the caller's tensor and must not change", TEXT_ARGS(root->name));
+    if (root->kind != node_placeholder && root->kind != node_call && root->kind != node_getitem)
+        return "its memory is not the graph's own";
     const char *raw = placing_raw_write(placing, value, writer);
     if (raw) return raw;
     if (placing->last_reader[root->index] <= writer->order) return NULL;
@@ -154,10 +173,15 @@ const char *placing_new_alias(struct placing *placing, const struct node *result
     if (raw) return raw;
     const struct node *write_back = root->kind == node_placeholder ? placing->write_back[root->index] : NULL;
     if (write_back && placing->last_reader[root_of(placing, result)->index] > write_back->order)
-        return text_format(placing->graph->arena, "%.*s overwrites %.*s before the result is read last", TEXT_ARGS(write_back->name), TEXT_ARGS(root->name));
+        return text_format(placing->graph->arena, "%.*s overwrites %.*s before the result is read last",
+                           TEXT_ARGS(write_back->name), TEXT_ARGS(root->name));
     if (!memory_escapes(placing->memory, result)) return NULL;
-    if (root->kind == node_placeholder) return text_format(placing->graph->arena, "the result is returned and must not share memory with %.*s", TEXT_ARGS(root->name));
-    return memory_escapes(placing->memory, root) ? "the result is returned beside another that it must not share memory with" : NULL;
+    if (root->kind == node_placeholder)
+        return text_format(placing->graph->arena, "the result is returned and must not share memory with %.*s",
+                           TEXT_ARGS(root->name));
+    return memory_escapes(placing->memory, root)
+               ? "the result is returned beside another that it must not share memory with"
+               : NULL;
 }
 
 /* ---- copies ---- */
@@ -181,7 +205,8 @@ static regraft_status settle(struct placing *placing, struct node *node, struct 
     return memory_refresh(placing->memory, node);
 }
 
-regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value, struct node **result) {
+regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value,
+                                      struct node **result) {
     *result = graph_duplicate(placing->graph, before, value);
     return settle(placing, *result, before);
 }
@@ -197,11 +222,13 @@ static struct text describe_place(struct placing *placing, const struct node *va
     return builder_text(&out);
 }
 
-void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why, const char *remedy, bool own) {
+void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why,
+                    const char *remedy, bool own) {
     struct symbols *symbols = placing->graph->context->symbols;
     symint bytes = symint_constant(symbols, 0);
     if (value->type->kind == type_tensor)
-        bytes = symint_multiply(symbols, layout_count(symbols, &value->type->layout), symint_constant(symbols, (int64_t)dtype_size(value->type->dtype)));
+        bytes = symint_multiply(symbols, layout_count(symbols, &value->type->layout),
+                                symint_constant(symbols, (int64_t)dtype_size(value->type->dtype)));
     struct text source = node->location ? node->location->file : TEXT("");
     struct copy copy = {node, bytes, describe_place(placing, value), source, why, remedy, own};
     vector_push(placing->graph->arena, &placing->graph->copies, copy);
@@ -221,17 +248,21 @@ bool placing_can_copy(struct placing *placing, const struct node *value) {
     if (value->type->kind != type_tensor || !layout->strides) return false;
     if (clone_keeps_strides(placing, value)) return true;
     for (size_t i = 0; i < layout->rank; i++)
-        if (!window_can_write(placing->graph, layout->sizes[i]) || !window_can_write(placing->graph, layout->strides[i])) return false;
+        if (!window_can_write(placing->graph, layout->sizes[i]) ||
+            !window_can_write(placing->graph, layout->strides[i]))
+            return false;
     struct window_place place = {symint_constant(placing->graph->context->symbols, 0), *layout};
     return place_overlaps_itself(placing->graph->context, &place) == answer_no;
 }
 
 /* Fresh memory of the value's own strides, as clone_preserve_strides of auto_functionalized makes it: what follows was
  * decided for these strides. */
-static regraft_status insert_like(struct placing *placing, struct node *before, const struct node *value, struct node **result) {
+static regraft_status insert_like(struct placing *placing, struct node *before, const struct node *value,
+                                  struct node **result) {
     struct graph *graph = placing->graph;
     const struct layout *layout = &value->type->layout;
-    struct node *node = graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_empty_strided_default), 4);
+    struct node *node = graph_insert_call(
+        graph, before, operations_by_id(graph->context->operations, operation_aten_empty_strided_default), 4);
     const symint *const lists[] = {layout->sizes, layout->strides};
     for (size_t i = 0; i < 2; i++) {
         struct value *items = value_set_list(node, &node->arguments[i], value_list, layout->rank);
@@ -244,12 +275,14 @@ static regraft_status insert_like(struct placing *placing, struct node *before, 
     return settle(placing, node, before);
 }
 
-regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why, struct node **result) {
+regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why,
+                            struct node **result) {
     struct graph *graph = placing->graph;
     bool clone = clone_keeps_strides(placing, value);
     enum operation_id id = clone ? operation_aten_clone_default : operation_aten_copy__default;
     if (!clone) TRY(insert_like(placing, before, value, result));
-    struct node *copy = graph_insert_call(graph, before, operations_by_id(graph->context->operations, id), clone ? 1 : 2);
+    struct node *copy =
+        graph_insert_call(graph, before, operations_by_id(graph->context->operations, id), clone ? 1 : 2);
     if (!clone) value_set_node(copy, &copy->arguments[0], *result);
     value_set_node(copy, &copy->arguments[clone ? 0 : 1], value);
     TRY(settle(placing, copy, before));
@@ -257,7 +290,11 @@ regraft_status placing_copy(struct placing *placing, struct node *before, struct
     placing_note_write(placing, *result);
     const struct node *root = root_of(placing, value);
     bool caller = root->kind == node_placeholder && !placing->write_back[root->index];
-    placing_record(placing, copy, value, why, caller ? "an operation that can write elsewhere than it reads, or a caller that gives the tensor away" : "the later reader standing before the write", false);
+    placing_record(placing, copy, value, why,
+                   caller
+                       ? "an operation that can write elsewhere than it reads, or a caller that gives the tensor away"
+                       : "the later reader standing before the write",
+                   false);
     return REGRAFT_OK;
 }
 
@@ -293,7 +330,8 @@ static struct node *putting_update(struct placing *placing, const struct node *i
 }
 
 /* From an update down to what is no update: the base that will be copied. Each update on the way must leave `place` alone. */
-static struct node *copied_base(struct placing *placing, struct node *update, const struct place *place, struct node **lowest) {
+static struct node *copied_base(struct placing *placing, struct node *update, const struct place *place,
+                                struct node **lowest) {
     struct context *context = placing->graph->context;
     struct node *base = value_as_node(node_argument(update, 0));
     *lowest = update;
@@ -311,7 +349,8 @@ static struct node *copied_base(struct placing *placing, struct node *update, co
     return base;
 }
 
-regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value, const char *why, struct node **result) {
+regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value,
+                                   const char *why, struct node **result) {
     struct context *context = placing->graph->context;
     const struct place *place = memory_place(placing->memory, value);
     struct node *update = putting_update(placing, item), *lowest, *base;
@@ -325,13 +364,20 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
     bool fresh = !*slot;
     if (fresh ? base != place->root : base != *slot) return REGRAFT_OK;
     /* the place that is written into the new version must be the one that the call writes in the old one */
-    symint behind = symint_subtract(context->symbols, written.window.offset, memory_place(placing->memory, update)->window.offset);
-    struct window_place in_root = {symint_add(context->symbols, memory_place(placing->memory, place->root)->window.offset, behind), written.window.layout};
+    symint behind =
+        symint_subtract(context->symbols, written.window.offset, memory_place(placing->memory, update)->window.offset);
+    struct window_place in_root = {
+        symint_add(context->symbols, memory_place(placing->memory, place->root)->window.offset, behind),
+        written.window.layout};
     if (places_identical(context, &in_root, &place->window) != answer_yes) return REGRAFT_OK;
     if (fresh) {
-        if (!placing_can_copy(placing, base) || !placing_obstacle(placing, base, lowest)) return REGRAFT_OK; /* or it needs no copy */
+        if (!placing_can_copy(placing, base) || !placing_obstacle(placing, base, lowest))
+            return REGRAFT_OK; /* or it needs no copy */
         struct node *copy;
-        TRY(placing_copy(placing, call, base, text_format(placing->graph->arena, "%s, and %.*s needs the rest of it with the new part", why, TEXT_ARGS(update->name)), &copy));
+        TRY(placing_copy(placing, call, base,
+                         text_format(placing->graph->arena, "%s, and %.*s needs the rest of it with the new part", why,
+                                     TEXT_ARGS(update->name)),
+                         &copy));
         *slot = copy;
         value_set_node(lowest, &lowest->arguments[node_argument(lowest, 0) - lowest->arguments], copy);
         TRY(memory_refresh(placing->memory, lowest));
@@ -367,11 +413,14 @@ void placing_note_own_copy(struct placing *placing, struct node *node) {
     placing_record(placing, node, value, "the model asks for another layout", "", true);
 }
 
-static regraft_status contiguous_copy(struct placing *placing, struct node *before, struct node *value, struct node **result) {
+static regraft_status contiguous_copy(struct placing *placing, struct node *before, struct node *value,
+                                      struct node **result) {
     struct graph *graph = placing->graph;
-    struct node *copy = graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_clone_default), 2);
+    struct node *copy =
+        graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_clone_default), 2);
     value_set_node(copy, &copy->arguments[0], value);
-    copy->arguments[1] = (struct value){.kind = value_name, .keyword = TEXT("memory_format"), .written = TEXT("torch.contiguous_format")};
+    copy->arguments[1] = (struct value){
+        .kind = value_name, .keyword = TEXT("memory_format"), .written = TEXT("torch.contiguous_format")};
     *result = copy;
     return settle(placing, copy, before);
 }
@@ -386,12 +435,18 @@ regraft_status placing_meet_contracts(struct placing *placing, struct node *node
             struct value *value = &node->arguments[k];
             size_t index = value->keyword.length ? schema_find_argument(&operation->schema, value->keyword) : k;
             struct node *argument = value_as_node(value), *copy;
-            if (index >= operation->schema.argument_count || !text_equal(operation->schema.arguments[index].name, contract->argument)) continue;
-            if (!argument || argument->type->kind != type_tensor || layout_contiguous(context->symbols, &argument->type->layout) == answer_yes) continue;
+            if (index >= operation->schema.argument_count ||
+                !text_equal(operation->schema.arguments[index].name, contract->argument))
+                continue;
+            if (!argument || argument->type->kind != type_tensor ||
+                layout_contiguous(context->symbols, &argument->type->layout) == answer_yes)
+                continue;
             TRY(contiguous_copy(placing, node, argument, &copy));
-            const char *why = text_format(context->arena, "%s is owed a contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument));
-            const char *remedy =
-                text_format(context->arena, "%s tagged flexible_layout, or a producer that returns a fresh contiguous %.*s", operation->target.data, TEXT_ARGS(contract->argument));
+            const char *why = text_format(context->arena, "%s is owed a contiguous %.*s", operation->target.data,
+                                          TEXT_ARGS(contract->argument));
+            const char *remedy = text_format(
+                context->arena, "%s tagged flexible_layout, or a producer that returns a fresh contiguous %.*s",
+                operation->target.data, TEXT_ARGS(contract->argument));
             placing_record(placing, copy, argument, why, remedy, false);
             value_set_node(node, value, copy);
         }

@@ -9,8 +9,9 @@ struct placing {
     struct graph *graph;
     struct memory *memory;
     struct arena *scratch;
-    size_t limit;             /* of the arrays by node index */
-    uint32_t *last_reader;    /* by the index of a root: the order of the last node that reads its memory, write-backs not counted */
+    size_t limit; /* of the arrays by node index */
+    uint32_t *
+        last_reader; /* by the index of a root: the order of the last node that reads its memory, write-backs not counted */
     bool *written;            /* by the index of a root: a call has written to it in place */
     struct node **write_back; /* by the index of an input: the copy_ that overwrites it at the end, or NULL */
     struct map *destinations; /* (call, base) -> the copy of the base that the call writes into */
@@ -30,20 +31,24 @@ const char *placing_new_alias(struct placing *placing, const struct node *result
 
 /* An allocation whose contents nobody has written: instead of a copy it is made a second time. */
 bool placing_is_unwritten(struct placing *placing, const struct node *value);
-regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value, struct node **result);
+regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value,
+                                      struct node **result);
 /* Whether a copy of the value with its own strides can be written down. */
 bool placing_can_copy(struct placing *placing, const struct node *value);
 /* Such a copy before `before`, with its reason. */
-regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why, struct node **result);
+regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why,
+                            struct node **result);
 /* When `item`, the new version of `value`, is put into an update of the same base that needs a copy of the base anyway: the
  * window onto that copy, made before the call. NULL when there is no such update. */
-regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value, const char *why, struct node **result);
+regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value,
+                                   const char *why, struct node **result);
 
 /* Lets all readers of `node` read `value`, whose memory now holds it. */
 regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value);
 void placing_note_write(struct placing *placing, struct node *value);
 /* Records a call that copies. */
-void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why, const char *remedy, bool own);
+void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why,
+                    const char *remedy, bool own);
 
 regraft_status placing_meet_contracts(struct placing *placing, struct node *node);
 void placing_note_own_copy(struct placing *placing, struct node *node);

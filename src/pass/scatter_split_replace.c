@@ -21,9 +21,9 @@ struct forwarding {
     struct context *context;
     struct memory *memory;
     struct arena *scratch;
-    struct map *copies;            /* (view node, new root) -> the view on the new root */
-    struct map *facts;             /* update -> struct update_facts */
-    VECTOR(struct value *) results; /* the nodes that are returned, also inside of lists */
+    struct map *copies;              /* (view node, new root) -> the view on the new root */
+    struct map *facts;               /* update -> struct update_facts */
+    VECTOR(struct value *) results;  /* the nodes that are returned, also inside of lists */
     struct node *const *first_roots; /* of each, before the pass */
 };
 
@@ -45,22 +45,28 @@ static bool makes_alias(struct forwarding *forwarding, const struct node *node, 
             if (moved && forwarding->first_roots[k] != forwarding->first_roots[i]) return true;
         }
     }
-    for (const struct node *input = forwarding->graph->first; input && input->kind == node_placeholder; input = input->next)
+    for (const struct node *input = forwarding->graph->first; input && input->kind == node_placeholder;
+         input = input->next)
         if (input->type->kind == type_tensor && memory_may_share(forwarding->memory, input, new_root)) return true;
     return false;
 }
 
 /* NULL when the readers of `node` (a view of `update`) may read `other` instead, else why not. */
-static const char *obstacle(struct forwarding *forwarding, const struct node *node, const struct node *update, const struct node *other) {
+static const char *obstacle(struct forwarding *forwarding, const struct node *node, const struct node *update,
+                            const struct node *other) {
     uint32_t last = memory_last_read(forwarding->memory, node);
-    if (memory_written_between(forwarding->memory, root_of(forwarding, update), update->order, last)) return "it is written in place before its last reader";
-    if (memory_written_between(forwarding->memory, root_of(forwarding, other), update->order, last)) return "what it would read instead is written in place before its last reader";
-    if (memory_escapes(forwarding->memory, node) && makes_alias(forwarding, node, other)) return "it is returned, and would then share memory with an input or another result";
+    if (memory_written_between(forwarding->memory, root_of(forwarding, update), update->order, last))
+        return "it is written in place before its last reader";
+    if (memory_written_between(forwarding->memory, root_of(forwarding, other), update->order, last))
+        return "what it would read instead is written in place before its last reader";
+    if (memory_escapes(forwarding->memory, node) && makes_alias(forwarding, node, other))
+        return "it is returned, and would then share memory with an input or another result";
     return NULL;
 }
 
 static bool same_layout(struct forwarding *forwarding, const struct type *a, const struct type *b) {
-    return a->kind == type_tensor && b->kind == type_tensor && a->dtype == b->dtype && device_equal(a->device, b->device) &&
+    return a->kind == type_tensor && b->kind == type_tensor && a->dtype == b->dtype &&
+           device_equal(a->device, b->device) &&
            layout_same(forwarding->context->symbols, &a->layout, &b->layout) == answer_yes;
 }
 
@@ -71,18 +77,22 @@ static bool is_view(const struct node *node) {
         const struct node *call = value_as_node(&node->arguments[0]);
         return call && call->kind == node_call && call->operation && call->operation->class == class_view;
     }
-    return node->kind == node_call && node->operation && node->operation->class == class_view && !node->operation->schema.returns[0].list;
+    return node->kind == node_call && node->operation && node->operation->class == class_view &&
+           !node->operation->schema.returns[0].list;
 }
 
 /* What a view, or the call whose item it is, is a view of. */
 static struct node *viewed(const struct node *node) { return value_as_node(&node->arguments[0]); }
 
 /* A view call of `root` (or a view of a view of it), once more on `other`. Copies are made once and shared. */
-static regraft_status copy_on(struct forwarding *forwarding, struct node *view, const struct node *root, struct node *other, struct node *before, struct node **result) {
+static regraft_status copy_on(struct forwarding *forwarding, struct node *view, const struct node *root,
+                              struct node *other, struct node *before, struct node **result) {
     struct node *path[chain_most_nodes];
     size_t count = 0;
     for (struct node *node = view; node != root; node = viewed(node)) {
-        if (count == chain_most_nodes) return fail(&forwarding->context->diagnostics, REGRAFT_UNSUPPORTED, view->position, "a chain of more than %d views", chain_most_nodes);
+        if (count == chain_most_nodes)
+            return fail(&forwarding->context->diagnostics, REGRAFT_UNSUPPORTED, view->position,
+                        "a chain of more than %d views", chain_most_nodes);
         path[count++] = node;
     }
     *result = other;
@@ -115,7 +125,8 @@ static bool reaches(const struct node *node, const struct node *root) {
 }
 
 /* Lets a view of `root` be the same view of `other`. */
-static regraft_status rebase(struct forwarding *forwarding, struct node *node, size_t argument, const struct node *root, struct node *other) {
+static regraft_status rebase(struct forwarding *forwarding, struct node *node, size_t argument, const struct node *root,
+                             struct node *other) {
     struct node *below;
     TRY(copy_on(forwarding, value_as_node(&node->arguments[argument]), root, other, node, &below));
     value_set_node(node, &node->arguments[argument], below);
@@ -149,14 +160,18 @@ struct reading {
 
 enum { most_step_remarks = 16 };
 
-static regraft_status replace_read(struct forwarding *forwarding, struct reading *reading, struct node *other, const char *fact, enum step *step) {
+static regraft_status replace_read(struct forwarding *forwarding, struct reading *reading, struct node *other,
+                                   const char *fact, enum step *step) {
     const char *reason = obstacle(forwarding, reading->node, reading->update, other);
-    if (!same_layout(forwarding, reading->node->type, other->type)) reason = "the value written there has another element type or other strides";
+    if (!same_layout(forwarding, reading->node->type, other->type))
+        reason = "the value written there has another element type or other strides";
     if (reason) {
-        graph_remark(forwarding->graph, reading->node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name), reason);
+        graph_remark(forwarding->graph, reading->node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name),
+                     reason);
         return REGRAFT_OK;
     }
-    graph_remark(forwarding->graph, reading->node, true, "reads %.*s instead of %.*s: %s", TEXT_ARGS(other->name), TEXT_ARGS(reading->update->name), fact);
+    graph_remark(forwarding->graph, reading->node, true, "reads %.*s instead of %.*s: %s", TEXT_ARGS(other->name),
+                 TEXT_ARGS(reading->update->name), fact);
     *step = step_replaced;
     return memory_replace(forwarding->memory, reading->node, other);
 }
@@ -166,20 +181,26 @@ static regraft_status read_part(struct forwarding *forwarding, struct reading *r
     struct node *source = reading->facts->written.source, *node = reading->node;
     struct view_chain *chain = arena_new(forwarding->scratch, struct view_chain);
     bool found = false;
-    struct layout *layout = &(struct layout){source->type->layout.rank, source->type->layout.sizes, source->type->layout.strides};
-    if (layout_same(forwarding->context->symbols, layout, &reading->facts->written.window.layout) != answer_yes || obstacle(forwarding, node, reading->update, source)) return REGRAFT_OK;
-    TRY(window_take(forwarding->graph, node, source, &reading->facts->written.window, &reading->place.window, chain, &found));
+    struct layout *layout =
+        &(struct layout){source->type->layout.rank, source->type->layout.sizes, source->type->layout.strides};
+    if (layout_same(forwarding->context->symbols, layout, &reading->facts->written.window.layout) != answer_yes ||
+        obstacle(forwarding, node, reading->update, source))
+        return REGRAFT_OK;
+    TRY(window_take(forwarding->graph, node, source, &reading->facts->written.window, &reading->place.window, chain,
+                    &found));
     for (size_t i = 1; i < chain->count; i++) {
         memory_stand_in(forwarding->memory, chain->nodes[i], node);
         TRY(memory_refresh(forwarding->memory, chain->nodes[i]));
     }
     if (!found) return REGRAFT_OK;
-    return replace_read(forwarding, reading, chain_result(chain), "its place lies inside the place that was written", step);
+    return replace_read(forwarding, reading, chain_result(chain), "its place lies inside the place that was written",
+                        step);
 }
 
 static bool same_offset(struct forwarding *forwarding, const struct node *a, const struct node *b) {
     const struct place *x = memory_place(forwarding->memory, a), *y = memory_place(forwarding->memory, b);
-    return x->exact && y->exact && symint_equal(forwarding->context->symbols, x->window.offset, y->window.offset) == answer_yes;
+    return x->exact && y->exact &&
+           symint_equal(forwarding->context->symbols, x->window.offset, y->window.offset) == answer_yes;
 }
 
 /* R apart from W: the same read of the base. Only the last base is read in the end. */
@@ -188,7 +209,8 @@ static regraft_status read_base(struct forwarding *forwarding, struct reading *r
     struct node *base = reading->facts->written.base, *node = reading->node;
     const char *reason = obstacle(forwarding, node, reading->update, base);
     if (!same_layout(forwarding, reading->update->type, base->type)) reason = "its base has other strides";
-    if (reading->place.by_numbers && !same_offset(forwarding, reading->update, base)) reason = "as_strided counts from the start of the storage, which may be another one";
+    if (reading->place.by_numbers && !same_offset(forwarding, reading->update, base))
+        reason = "as_strided counts from the start of the storage, which may be another one";
     const struct node *above = reading->steps.count ? reading->steps.items[reading->steps.count - 1].base : node;
     if (!reaches(above, reading->update)) return REGRAFT_OK;
     if (reason) {
@@ -196,8 +218,11 @@ static regraft_status read_base(struct forwarding *forwarding, struct reading *r
         return REGRAFT_OK;
     }
     if (reading->steps.count < most_step_remarks)
-        graph_remark(forwarding->graph, node, true, "reads %.*s instead of %.*s: its place is apart from the place that was written", TEXT_ARGS(base->name), TEXT_ARGS(reading->update->name));
-    const struct place *from = memory_place(forwarding->memory, reading->update), *to = memory_place(forwarding->memory, base);
+        graph_remark(forwarding->graph, node, true,
+                     "reads %.*s instead of %.*s: its place is apart from the place that was written",
+                     TEXT_ARGS(base->name), TEXT_ARGS(reading->update->name));
+    const struct place *from = memory_place(forwarding->memory, reading->update),
+                       *to = memory_place(forwarding->memory, base);
     symint behind = symint_subtract(symbols, reading->place.window.offset, from->window.offset);
     vector_push(forwarding->scratch, &reading->steps, (struct descent){reading->update, base});
     reading->place.root = to->root;
@@ -215,7 +240,8 @@ static regraft_status facts_of(struct forwarding *forwarding, struct node *updat
         struct update_facts *facts = arena_new(forwarding->scratch, struct update_facts);
         const struct place *whole = memory_place(forwarding->memory, update);
         TRY(memory_update(forwarding->memory, update, &facts->written));
-        facts->known = facts->written.exact && facts->written.base && facts->written.source && place_overlaps_itself(context, &whole->window) == answer_no;
+        facts->known = facts->written.exact && facts->written.base && facts->written.source &&
+                       place_overlaps_itself(context, &whole->window) == answer_no;
         facts->written_once = facts->known && place_overlaps_itself(context, &facts->written.window) == answer_no;
         *slot = facts;
     }
@@ -229,15 +255,20 @@ static regraft_status forward_once(struct forwarding *forwarding, struct reading
     const struct place *place = &reading->place;
     struct node *update = reading->update = place->root;
     *step = step_stays;
-    if (!place->exact || !update || update == reading->node || !update->operation || update->operation->class != class_update) return REGRAFT_OK;
+    if (!place->exact || !update || update == reading->node || !update->operation ||
+        update->operation->class != class_update)
+        return REGRAFT_OK;
     TRY(facts_of(forwarding, update, &reading->facts));
     const struct window_place *written = &reading->facts->written.window;
     if (!reading->facts->known) return REGRAFT_OK;
-    if (place->by_numbers && place_contains(context, &memory_place(forwarding->memory, update)->window, &place->window) != answer_yes) return REGRAFT_OK;
+    if (place->by_numbers &&
+        place_contains(context, &memory_place(forwarding->memory, update)->window, &place->window) != answer_yes)
+        return REGRAFT_OK;
     if (places_disjoint(context, &place->window, written) == answer_yes) return read_base(forwarding, reading, step);
     if (!reading->facts->written_once) return REGRAFT_OK;
     if (places_identical(context, &place->window, written) == answer_yes)
-        return replace_read(forwarding, reading, reading->facts->written.source, "its place is the place that was written", step);
+        return replace_read(forwarding, reading, reading->facts->written.source,
+                            "its place is the place that was written", step);
     if (place_contains(context, written, &place->window) == answer_yes) return read_part(forwarding, reading, step);
     return REGRAFT_OK;
 }
@@ -246,7 +277,8 @@ static regraft_status forward_once(struct forwarding *forwarding, struct reading
 static regraft_status settle_on_base(struct forwarding *forwarding, struct reading *reading) {
     struct node *value = reading->steps.items[reading->steps.count - 1].base;
     for (size_t i = reading->steps.count - 1; i-- > 0;)
-        TRY(copy_on(forwarding, reading->steps.items[i].base, reading->steps.items[i + 1].update, value, reading->node, &value));
+        TRY(copy_on(forwarding, reading->steps.items[i].base, reading->steps.items[i + 1].update, value, reading->node,
+                    &value));
     return rebase(forwarding, reading->node, 0, reading->steps.items[0].update, value);
 }
 
@@ -254,8 +286,10 @@ static regraft_status forward_read(struct forwarding *forwarding, struct node *n
     struct reading reading = {.node = node, .place = *memory_place(forwarding->memory, node)};
     enum step step = step_rebased;
     while (step == step_rebased) TRY(forward_once(forwarding, &reading, &step));
-    if (step == step_replaced) graph_remove(forwarding->graph, node);
-    else if (reading.steps.count) TRY(settle_on_base(forwarding, &reading));
+    if (step == step_replaced)
+        graph_remove(forwarding->graph, node);
+    else if (reading.steps.count)
+        TRY(settle_on_base(forwarding, &reading));
     return REGRAFT_OK;
 }
 
@@ -265,8 +299,8 @@ static regraft_status forward_read(struct forwarding *forwarding, struct node *n
 struct updating {
     struct node *node;
     struct update_place place;
-    const struct place *base;      /* the base's own place */
-    struct window_place in_base;   /* where it writes, on the base's root */
+    const struct place *base;    /* the base's own place */
+    struct window_place in_base; /* where it writes, on the base's root */
 };
 
 static bool look_at(struct forwarding *forwarding, struct node *node, struct updating *updating) {
@@ -278,7 +312,8 @@ static bool look_at(struct forwarding *forwarding, struct node *node, struct upd
     updating->base = memory_place(forwarding->memory, updating->place.base);
     if (!updating->base->exact || !same_layout(forwarding, node->type, updating->place.base->type)) return false;
     symint behind = symint_subtract(symbols, updating->place.window.offset, own->window.offset);
-    updating->in_base = (struct window_place){symint_add(symbols, updating->base->window.offset, behind), updating->place.window.layout};
+    updating->in_base = (struct window_place){symint_add(symbols, updating->base->window.offset, behind),
+                                              updating->place.window.layout};
     return true;
 }
 
@@ -287,14 +322,18 @@ static void look_through_copy(struct forwarding *forwarding, struct node *node) 
     struct node *copy = value_as_node(node_argument(node, 1)), *source;
     if (!copy || !node_is(copy, operation_aten_copy_default)) return;
     source = value_as_node(node_argument(copy, 1));
-    bool same = source && source->type->kind == type_tensor && copy->type->kind == type_tensor && source->type->dtype == copy->type->dtype &&
-                device_equal(source->type->device, copy->type->device) &&
-                layout_same_sizes(forwarding->context->symbols, &source->type->layout, &copy->type->layout) == answer_yes;
-    if (!same || memory_written_between(forwarding->memory, root_of(forwarding, source), copy->order, node->order)) return;
+    bool same =
+        source && source->type->kind == type_tensor && copy->type->kind == type_tensor &&
+        source->type->dtype == copy->type->dtype && device_equal(source->type->device, copy->type->device) &&
+        layout_same_sizes(forwarding->context->symbols, &source->type->layout, &copy->type->layout) == answer_yes;
+    if (!same || memory_written_between(forwarding->memory, root_of(forwarding, source), copy->order, node->order))
+        return;
     if (memory_written_between(forwarding->memory, root_of(forwarding, copy), copy->order, node->order)) return;
     for (size_t i = 0; i < node->argument_count; i++)
-        if (value_as_node(&node->arguments[i]) == copy && &node->arguments[i] == node_argument(node, 1)) value_set_node(node, &node->arguments[i], source);
-    graph_remark(forwarding->graph, node, true, "writes %.*s itself: %.*s only copies it", TEXT_ARGS(source->name), TEXT_ARGS(copy->name));
+        if (value_as_node(&node->arguments[i]) == copy && &node->arguments[i] == node_argument(node, 1))
+            value_set_node(node, &node->arguments[i], source);
+    graph_remark(forwarding->graph, node, true, "writes %.*s itself: %.*s only copies it", TEXT_ARGS(source->name),
+                 TEXT_ARGS(copy->name));
 }
 
 /* The update below (its base's root) writes a place that this one overwrites: build on what lies below that. */
@@ -307,11 +346,15 @@ static regraft_status skip_overwritten(struct forwarding *forwarding, struct nod
     update = updating.base->root;
     if (!update->operation || update->operation->class != class_update || updating.base->by_numbers) return REGRAFT_OK;
     TRY(memory_update(forwarding->memory, update, &below));
-    if (!below.exact || !below.base || !same_layout(forwarding, update->type, below.base->type) || !reaches(updating.place.base, update)) return REGRAFT_OK;
+    if (!below.exact || !below.base || !same_layout(forwarding, update->type, below.base->type) ||
+        !reaches(updating.place.base, update))
+        return REGRAFT_OK;
     if (place_contains(forwarding->context, &updating.in_base, &below.window) != answer_yes) return REGRAFT_OK;
     if (memory_written_between(forwarding->memory, root_of(forwarding, below.base), update->order, node->order) ||
-        memory_written_between(forwarding->memory, update, update->order, node->order)) return REGRAFT_OK;
-    graph_remark(forwarding->graph, node, true, "updates %.*s instead of %.*s: it overwrites all that the latter wrote", TEXT_ARGS(below.base->name), TEXT_ARGS(update->name));
+        memory_written_between(forwarding->memory, update, update->order, node->order))
+        return REGRAFT_OK;
+    graph_remark(forwarding->graph, node, true, "updates %.*s instead of %.*s: it overwrites all that the latter wrote",
+                 TEXT_ARGS(below.base->name), TEXT_ARGS(update->name));
     *again = true;
     return rebase(forwarding, node, (size_t)(node_argument(node, 0) - node->arguments), update, below.base);
 }
@@ -320,7 +363,8 @@ static regraft_status skip_overwritten(struct forwarding *forwarding, struct nod
 static size_t count_scatters(const struct view_chain *chain) {
     size_t count = 0;
     for (size_t i = 1; i < chain->count; i++)
-        count += node_is(chain->nodes[i], operation_aten_slice_Tensor) || node_is(chain->nodes[i], operation_aten_select_int);
+        count += node_is(chain->nodes[i], operation_aten_slice_Tensor) ||
+                 node_is(chain->nodes[i], operation_aten_select_int);
     return count;
 }
 
@@ -338,15 +382,22 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
     *again = false;
     if (!look_at(forwarding, *node, &outer)) return REGRAFT_OK;
     struct node *carrier = outer.place.source, *source;
-    if (!carrier->operation || carrier->operation->class != class_update || !look_at(forwarding, carrier, &inner)) return REGRAFT_OK;
-    bool reads_it = inner.base->root == outer.base->root && places_identical(forwarding->context, &inner.base->window, &outer.in_base) == answer_yes;
+    if (!carrier->operation || carrier->operation->class != class_update || !look_at(forwarding, carrier, &inner))
+        return REGRAFT_OK;
+    bool reads_it = inner.base->root == outer.base->root &&
+                    places_identical(forwarding->context, &inner.base->window, &outer.in_base) == answer_yes;
     source = inner.place.source;
-    bool fits = source->type->kind == type_tensor && source->type->dtype == (*node)->type->dtype && device_equal(source->type->device, (*node)->type->device) &&
-                layout_same_sizes(forwarding->context->symbols, &source->type->layout, &inner.in_base.layout) == answer_yes;
-    if (!fits || !reads_it || outer.base->by_numbers || inner.base->by_numbers || place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no) return REGRAFT_OK;
+    bool fits =
+        source->type->kind == type_tensor && source->type->dtype == (*node)->type->dtype &&
+        device_equal(source->type->device, (*node)->type->device) &&
+        layout_same_sizes(forwarding->context->symbols, &source->type->layout, &inner.in_base.layout) == answer_yes;
+    if (!fits || !reads_it || outer.base->by_numbers || inner.base->by_numbers ||
+        place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no)
+        return REGRAFT_OK;
     if (memory_written_between(forwarding->memory, outer.base->root, carrier->order, (*node)->order) ||
         memory_written_between(forwarding->memory, root_of(forwarding, source), carrier->order, (*node)->order) ||
-        memory_written_between(forwarding->memory, carrier, carrier->order, (*node)->order)) return REGRAFT_OK;
+        memory_written_between(forwarding->memory, carrier, carrier->order, (*node)->order))
+        return REGRAFT_OK;
     chain = arena_new(forwarding->scratch, struct view_chain);
     struct node *previous = (*node)->previous, *flat;
     TRY(window_take(graph, *node, outer.place.base, &outer.base->window, &inner.in_base, chain, &found));
@@ -361,7 +412,9 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
         TRY(memory_refresh(forwarding->memory, made));
     }
     if (!same_layout(forwarding, flat->type, (*node)->type)) return REGRAFT_OK;
-    graph_remark(graph, *node, true, "writes %.*s into its place at once: %.*s was only read from there and written back", TEXT_ARGS(source->name), TEXT_ARGS(carrier->name));
+    graph_remark(graph, *node, true,
+                 "writes %.*s into its place at once: %.*s was only read from there and written back",
+                 TEXT_ARGS(source->name), TEXT_ARGS(carrier->name));
     memory_take_over(forwarding->memory, root_of(forwarding, flat), *node);
     TRY(memory_replace(forwarding->memory, *node, flat));
     graph_remove(graph, *node);
@@ -374,12 +427,15 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
 static regraft_status drop_write_back(struct forwarding *forwarding, struct node *node, bool *gone) {
     struct updating updating;
     *gone = false;
-    if (!look_at(forwarding, node, &updating) || !same_layout(forwarding, node->type, updating.place.base->type)) return REGRAFT_OK;
+    if (!look_at(forwarding, node, &updating) || !same_layout(forwarding, node->type, updating.place.base->type))
+        return REGRAFT_OK;
     const struct place *source = memory_place(forwarding->memory, updating.place.source);
-    bool same = source->exact && source->root == updating.base->root && updating.place.source->type->dtype == node->type->dtype &&
+    bool same = source->exact && source->root == updating.base->root &&
+                updating.place.source->type->dtype == node->type->dtype &&
                 places_identical(forwarding->context, &source->window, &updating.in_base) == answer_yes;
     if (!same || obstacle(forwarding, node, node, updating.place.base)) return REGRAFT_OK;
-    graph_remark(forwarding->graph, node, true, "replaced by %.*s: it writes back what was read from the same place", TEXT_ARGS(updating.place.base->name));
+    graph_remark(forwarding->graph, node, true, "replaced by %.*s: it writes back what was read from the same place",
+                 TEXT_ARGS(updating.place.base->name));
     TRY(memory_replace(forwarding->memory, node, updating.place.base));
     graph_remove(forwarding->graph, node);
     *gone = true;
@@ -409,7 +465,8 @@ static void add_result(void *user, struct value *value) {
 static void remember_results(struct forwarding *forwarding) {
     node_each_use(forwarding->graph->last, add_result, forwarding);
     struct node **roots = arena_array(forwarding->scratch, struct node *, forwarding->results.count);
-    for (size_t i = 0; i < forwarding->results.count; i++) roots[i] = memory_place(forwarding->memory, forwarding->results.items[i]->use.node)->root;
+    for (size_t i = 0; i < forwarding->results.count; i++)
+        roots[i] = memory_place(forwarding->memory, forwarding->results.items[i]->use.node)->root;
     forwarding->first_roots = roots;
 }
 
@@ -427,18 +484,25 @@ static void explain_rest(struct forwarding *forwarding) {
         const struct node *reader = live_reader(node, dead);
         dead[node->index] = !reader && node_is_removable(node);
         if (!reader || node->kind != node_call || !node->operation || node->operation->class != class_update) continue;
-        graph_remark(forwarding->graph, node, false, "stays: %.*s needs the updated place and the rest together", TEXT_ARGS(reader->name));
+        graph_remark(forwarding->graph, node, false, "stays: %.*s needs the updated place and the rest together",
+                     TEXT_ARGS(reader->name));
     }
 }
 
 regraft_status pass_scatter_split_replace(struct graph *graph, struct arena *scratch) {
-    struct forwarding forwarding = {.graph = graph, .context = graph->context, .scratch = scratch, .copies = map_create(scratch), .facts = map_create(scratch)};
+    struct forwarding forwarding = {.graph = graph,
+                                    .context = graph->context,
+                                    .scratch = scratch,
+                                    .copies = map_create(scratch),
+                                    .facts = map_create(scratch)};
     TRY(memory_of(graph, &forwarding.memory));
     remember_results(&forwarding);
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
-        if (node->kind == node_call && node->operation && node->operation->class == class_update) TRY(simplify_update(&forwarding, node));
-        else if (is_view(node)) TRY(forward_read(&forwarding, node));
+        if (node->kind == node_call && node->operation && node->operation->class == class_update)
+            TRY(simplify_update(&forwarding, node));
+        else if (is_view(node))
+            TRY(forward_read(&forwarding, node));
     }
     explain_rest(&forwarding);
     return REGRAFT_OK;

@@ -56,7 +56,9 @@ static struct group *group_of(struct coalescing *coalescing, struct node *tensor
     return *slot;
 }
 
-static symint piece_size(const struct node *split, size_t index, int64_t dimension) { return split->type->items[index]->layout.sizes[dimension]; }
+static symint piece_size(const struct node *split, size_t index, int64_t dimension) {
+    return split->type->items[index]->layout.sizes[dimension];
+}
 
 static bool same_pieces(struct symbols *symbols, const struct node *a, const struct node *b, int64_t dimension) {
     if (a->type->item_count != b->type->item_count) return false;
@@ -89,7 +91,8 @@ static struct node *existing_item(struct graph *graph, struct node *split, int64
 static void merge_split(struct coalescing *coalescing, struct node *first, struct node *second) {
     struct graph *graph = coalescing->graph;
     while (second->users) {
-        struct node *item = second->users->use.user, *same = existing_item(graph, first, item->arguments[1].integer, item);
+        struct node *item = second->users->use.user,
+                    *same = existing_item(graph, first, item->arguments[1].integer, item);
         if (same) {
             graph_replace(item, same);
             graph_remove(graph, item);
@@ -97,7 +100,8 @@ static void merge_split(struct coalescing *coalescing, struct node *first, struc
             value_set_node(item, &item->arguments[0], first);
         }
     }
-    graph_remark(graph, second, true, "merged with %.*s: the same pieces of the same dimension of %.*s", TEXT_ARGS(first->name), TEXT_ARGS(value_as_node(&first->arguments[0])->name));
+    graph_remark(graph, second, true, "merged with %.*s: the same pieces of the same dimension of %.*s",
+                 TEXT_ARGS(first->name), TEXT_ARGS(value_as_node(&first->arguments[0])->name));
     graph_remove(graph, second);
 }
 
@@ -116,7 +120,8 @@ static void visit_split(struct coalescing *coalescing, struct node *node) {
 }
 
 /* The start of a slice within its dimension, from its place. */
-static bool slice_piece(struct graph *graph, struct node *node, struct node *tensor, int64_t dimension, struct piece *piece) {
+static bool slice_piece(struct graph *graph, struct node *node, struct node *tensor, int64_t dimension,
+                        struct piece *piece) {
     struct inference inference = {graph->context, node, node->operation, NULL};
     const struct layout *layout = &tensor->type->layout;
     struct layout plain = *layout; /* strides 1 there and 0 elsewhere: then the offset is the start */
@@ -125,7 +130,8 @@ static bool slice_piece(struct graph *graph, struct node *node, struct node *ten
     size_t count;
     if (!inference_integer(&inference, "step", 1, &step) || step != 1) return false;
     symint *strides = arena_array(graph->arena, symint, layout->rank);
-    for (size_t i = 0; i < layout->rank; i++) strides[i] = symint_constant(graph->context->symbols, (int64_t)i == dimension);
+    for (size_t i = 0; i < layout->rank; i++)
+        strides[i] = symint_constant(graph->context->symbols, (int64_t)i == dimension);
     plain.strides = strides;
     if (view_windows(&inference, &plain, &windows, &count) != REGRAFT_OK || count != 1) return false;
     *piece = (struct piece){windows[0].offset, windows[0].layout.sizes[dimension], node};
@@ -156,11 +162,14 @@ static void replace_slice(struct graph *graph, struct node *slice, struct node *
 }
 
 /* The index of the piece of a split that a slice is, or -1. */
-static int64_t find_piece(struct symbols *symbols, const struct node *split, int64_t dimension, const struct piece *piece) {
+static int64_t find_piece(struct symbols *symbols, const struct node *split, int64_t dimension,
+                          const struct piece *piece) {
     symint start = symint_constant(symbols, 0);
     for (size_t i = 0; i < split->type->item_count; i++) {
         symint size = piece_size(split, i, dimension);
-        if (symint_equal(symbols, start, piece->start) == answer_yes && symint_equal(symbols, size, piece->size) == answer_yes) return (int64_t)i;
+        if (symint_equal(symbols, start, piece->start) == answer_yes &&
+            symint_equal(symbols, size, piece->size) == answer_yes)
+            return (int64_t)i;
         start = symint_add(symbols, start, size);
     }
     return -1;
@@ -169,7 +178,9 @@ static int64_t find_piece(struct symbols *symbols, const struct node *split, int
 static bool is_piece_of_split(struct coalescing *coalescing, struct group *group, const struct piece *piece) {
     for (size_t i = 0; i < group->splits.count; i++) {
         struct node *split = group->splits.items[i];
-        int64_t index = split->order < piece->slice->order ? find_piece(coalescing->graph->context->symbols, split, group->dimension, piece) : -1;
+        int64_t index = split->order < piece->slice->order
+                            ? find_piece(coalescing->graph->context->symbols, split, group->dimension, piece)
+                            : -1;
         if (index < 0) continue;
         replace_slice(coalescing->graph, piece->slice, split, index);
         return true;
@@ -188,7 +199,8 @@ static size_t tile(struct symbols *symbols, const struct group *group, const pie
         found = false;
         for (size_t i = 0; i < slices->count && !found; i++) {
             const struct piece *piece = &slices->items[i];
-            found = symint_equal(symbols, piece->start, start) == answer_yes && symint_less(symbols, symint_constant(symbols, 0), piece->size) == answer_yes;
+            found = symint_equal(symbols, piece->start, start) == answer_yes &&
+                    symint_less(symbols, symint_constant(symbols, 0), piece->size) == answer_yes;
             if (found) sizes[count++] = piece->size;
             if (found) start = symint_add(symbols, start, piece->size);
         }
@@ -199,7 +211,8 @@ static size_t tile(struct symbols *symbols, const struct group *group, const pie
         symint at = symint_constant(symbols, 0);
         bool is_tile = false;
         for (size_t k = 0; k < count && !is_tile; k++) {
-            is_tile = symint_equal(symbols, slices->items[i].start, at) == answer_yes && symint_equal(symbols, slices->items[i].size, sizes[k]) == answer_yes;
+            is_tile = symint_equal(symbols, slices->items[i].start, at) == answer_yes &&
+                      symint_equal(symbols, slices->items[i].size, sizes[k]) == answer_yes;
             at = symint_add(symbols, at, sizes[k]);
         }
         if (!is_tile) return 0;
@@ -216,7 +229,8 @@ static regraft_status make_split(struct coalescing *coalescing, struct group *gr
     for (size_t i = 0; i < count; i++)
         if (!symint_is_constant(sizes[i], &number)) return REGRAFT_OK; /* it would need a node for the size */
     struct node *first = slices->items[0].slice, *split;
-    const struct operation *operation = operations_by_id(graph->context->operations, operation_aten_split_with_sizes_default);
+    const struct operation *operation =
+        operations_by_id(graph->context->operations, operation_aten_split_with_sizes_default);
     split = graph_insert_call(graph, first, operation, 3);
     value_set_node(split, &split->arguments[0], value_as_node(node_argument(first, 0)));
     struct value *list = value_set_list(split, &split->arguments[1], value_list, count);
@@ -236,7 +250,8 @@ static regraft_status coalesce_slices(struct coalescing *coalescing, struct grou
     piece_list left = {0};
     if (group->slices.count > most_tiles) return REGRAFT_OK;
     for (size_t i = 0; i < group->slices.count; i++)
-        if (!is_piece_of_split(coalescing, group, &group->slices.items[i])) vector_push(coalescing->scratch, &left, group->slices.items[i]);
+        if (!is_piece_of_split(coalescing, group, &group->slices.items[i]))
+            vector_push(coalescing->scratch, &left, group->slices.items[i]);
     return left.count > 1 ? make_split(coalescing, group, &left) : REGRAFT_OK;
 }
 
@@ -245,8 +260,10 @@ regraft_status pass_split_coalesce(struct graph *graph, struct arena *scratch) {
     graph_number(graph);
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
-        if (is_split(node)) visit_split(&coalescing, node);
-        else if (node_is(node, operation_aten_slice_Tensor)) visit_slice(&coalescing, node);
+        if (is_split(node))
+            visit_split(&coalescing, node);
+        else if (node_is(node, operation_aten_slice_Tensor))
+            visit_slice(&coalescing, node);
     }
     for (size_t i = 0; i < coalescing.list.count; i++) TRY(coalesce_slices(&coalescing, coalescing.list.items[i]));
     return REGRAFT_OK;

@@ -14,23 +14,23 @@ enum { most_written = 32 };
 
 /* One written argument: a window onto a base. */
 struct written {
-    struct text name;      /* of the schema argument */
-    int64_t base;          /* index into _all_bases; -1: the argument is None */
-    struct node *view;     /* what is passed: the base or a view of it */
+    struct text name;  /* of the schema argument */
+    int64_t base;      /* index into _all_bases; -1: the argument is None */
+    struct node *view; /* what is passed: the base or a view of it */
     struct view_chain chain;
-    size_t result;         /* index among the results of the new call */
+    size_t result; /* index among the results of the new call */
 };
 
 struct unification {
     struct graph *graph;
     struct memory *memory;
     struct node *call;
-    struct node *previous;     /* of the call, before anything was inserted */
+    struct node *previous; /* of the call, before anything was inserted */
     const struct schema *schema;
     const struct value *bases; /* the list _all_bases */
     struct written written[most_written];
     size_t count;
-    const char *refused;       /* why the call stays */
+    const char *refused; /* why the call stays */
 };
 
 /* `_query_slice_dim` of the argument query. */
@@ -41,7 +41,8 @@ static const struct value *view_key(const struct unification *unification, struc
 
 /* ---- reading the view keys ---- */
 
-static regraft_status insert_slice_of(struct unification *unification, struct node *base, const struct value *const keys[3], struct node **view) {
+static regraft_status insert_slice_of(struct unification *unification, struct node *base,
+                                      const struct value *const keys[3], struct node **view) {
     struct graph *graph = unification->graph;
     symint integers[3];
     for (size_t i = 0; i < 3; i++) {
@@ -55,21 +56,25 @@ static regraft_status insert_slice_of(struct unification *unification, struct no
 }
 
 /* as_strided with the recorded sizes: as ordinary views where the base's layout allows, else as it is. */
-static regraft_status insert_strided(struct unification *unification, struct node *base, struct text name, struct written *written) {
+static regraft_status insert_strided(struct unification *unification, struct node *base, struct text name,
+                                     struct written *written) {
     struct graph *graph = unification->graph;
     const struct place *place = memory_place(unification->memory, base);
     symint *sizes, *strides, offset = value_as_symint(graph->context, view_key(unification, name, "storage_offset"));
     size_t rank, count;
     bool found = false;
     if (!offset || !value_as_symint_list(graph->context, view_key(unification, name, "size"), &sizes, &rank) ||
-        !value_as_symint_list(graph->context, view_key(unification, name, "stride"), &strides, &count) || rank != count) {
+        !value_as_symint_list(graph->context, view_key(unification, name, "stride"), &strides, &count) ||
+        rank != count) {
         unification->refused = "its view keys are not lists of integers";
         return REGRAFT_OK;
     }
     struct window_place window = {offset, {rank, sizes, strides}};
-    if (place->exact) TRY(window_take(graph, unification->call, base, &place->window, &window, &written->chain, &found));
+    if (place->exact)
+        TRY(window_take(graph, unification->call, base, &place->window, &window, &written->chain, &found));
     if (found) return REGRAFT_OK;
-    struct node *node = graph_insert_call(graph, unification->call, operations_by_id(graph->context->operations, operation_aten_as_strided_default), 4);
+    struct node *node = graph_insert_call(
+        graph, unification->call, operations_by_id(graph->context->operations, operation_aten_as_strided_default), 4);
     value_set_node(node, &node->arguments[0], base);
     value_copy(node, &node->arguments[1], view_key(unification, name, "size"));
     value_copy(node, &node->arguments[2], view_key(unification, name, "stride"));
@@ -81,8 +86,11 @@ static regraft_status insert_strided(struct unification *unification, struct nod
 }
 
 /* The order of the questions is read_view_information_from_args's. */
-static regraft_status read_view(struct unification *unification, struct text name, struct node *base, struct written *written) {
-    const struct value *slice[3] = {view_key(unification, name, "slice_dim"), view_key(unification, name, "slice_start"), view_key(unification, name, "slice_end")};
+static regraft_status read_view(struct unification *unification, struct text name, struct node *base,
+                                struct written *written) {
+    const struct value *slice[3] = {view_key(unification, name, "slice_dim"),
+                                    view_key(unification, name, "slice_start"),
+                                    view_key(unification, name, "slice_end")};
     written->chain = (struct view_chain){{base}, 1};
     if (view_key(unification, name, "alias")) return REGRAFT_OK;
     if (view_key(unification, name, "storage_offset")) return insert_strided(unification, base, name, written);
@@ -100,8 +108,10 @@ static struct node *base_node(const struct unification *unification, int64_t ind
 
 static regraft_status read_written(struct unification *unification, const struct schema_argument *argument) {
     const struct value *index = view_key(unification, argument->name, "base_index");
-    if (argument->list || !index) unification->refused = argument->list ? "it writes a list of tensors" : "a view key is missing";
-    else if (unification->count == most_written) unification->refused = "it writes too many arguments";
+    if (argument->list || !index)
+        unification->refused = argument->list ? "it writes a list of tensors" : "a view key is missing";
+    else if (unification->count == most_written)
+        unification->refused = "it writes too many arguments";
     if (unification->refused) return REGRAFT_OK;
     struct written *written = &unification->written[unification->count++];
     *written = (struct written){.name = argument->name, .base = -1};
@@ -134,9 +144,14 @@ static regraft_status check_overlap(struct unification *unification) {
         for (size_t j = 0; j < i; j++) {
             const struct written *a = &unification->written[i], *b = &unification->written[j];
             if (a->base < 0 || a->base != b->base) continue;
-            const struct place *x = memory_place(unification->memory, a->view), *y = memory_place(unification->memory, b->view);
-            bool apart = x->exact && y->exact && places_disjoint(unification->graph->context, &x->window, &y->window) == answer_yes;
-            if (!apart) unification->refused = text_format(unification->graph->arena, "the places of %.*s and %.*s in their base may overlap", TEXT_ARGS(b->name), TEXT_ARGS(a->name));
+            const struct place *x = memory_place(unification->memory, a->view),
+                               *y = memory_place(unification->memory, b->view);
+            bool apart = x->exact && y->exact &&
+                         places_disjoint(unification->graph->context, &x->window, &y->window) == answer_yes;
+            if (!apart)
+                unification->refused =
+                    text_format(unification->graph->arena, "the places of %.*s and %.*s in their base may overlap",
+                                TEXT_ARGS(b->name), TEXT_ARGS(a->name));
         }
     return REGRAFT_OK;
 }
@@ -161,8 +176,11 @@ static regraft_status insert_call(struct unification *unification, struct node *
     const struct schema *schema = unification->schema;
     size_t count = 1;
     for (size_t i = 0; i < schema->argument_count; i++)
-        count += find_written(unification, schema->arguments[i].name) || functionalized_keyword(unification->call, schema->arguments[i].name);
-    struct node *call = graph_insert_call(graph, unification->call, operations_by_id(graph->context->operations, operation_higher_order_auto_functionalized), count);
+        count += find_written(unification, schema->arguments[i].name) ||
+                 functionalized_keyword(unification->call, schema->arguments[i].name);
+    struct node *call = graph_insert_call(
+        graph, unification->call,
+        operations_by_id(graph->context->operations, operation_higher_order_auto_functionalized), count);
     call->location = unification->call->location;
     value_copy(call, &call->arguments[0], &unification->call->arguments[0]);
     size_t next = 1;
@@ -173,15 +191,18 @@ static regraft_status insert_call(struct unification *unification, struct node *
         if (!written && !given) continue;
         struct value *value = &call->arguments[next++];
         value->keyword = name;
-        if (given) value_copy(call, value, given);
-        else if (written->base >= 0) value_set_node(call, value, written->view);
+        if (given)
+            value_copy(call, value, given);
+        else if (written->base >= 0)
+            value_set_node(call, value, written->view);
     }
     *result = call;
     return infer_node(call);
 }
 
 /* What a base is after the call: each window in turn put into the version before. */
-static regraft_status insert_updates(struct unification *unification, struct node *call, int64_t base, struct node **result) {
+static regraft_status insert_updates(struct unification *unification, struct node *call, int64_t base,
+                                     struct node **result) {
     struct graph *graph = unification->graph;
     struct node *version = base_node(unification, base);
     for (size_t i = 0; i < unification->count; i++) {
@@ -213,7 +234,8 @@ static regraft_status replace_items(struct unification *unification, struct node
     struct graph *graph = unification->graph;
     size_t returns = unification->schema->return_count, lead = returns ? returns : 1;
     struct node **versions = arena_array(graph->arena, struct node *, unification->bases->list.count);
-    for (size_t i = 0; i < unification->bases->list.count; i++) TRY(insert_updates(unification, call, (int64_t)i, &versions[i]));
+    for (size_t i = 0; i < unification->bases->list.count; i++)
+        TRY(insert_updates(unification, call, (int64_t)i, &versions[i]));
     TRY(refresh_inserted(unification));
     while (unification->call->users) {
         struct node *item = unification->call->users->use.user;
@@ -249,7 +271,9 @@ static regraft_status unify(struct unification *unification) {
     struct node *call;
     TRY(insert_call(unification, &call));
     TRY(replace_items(unification, call));
-    graph_remark(unification->graph, unification->call, true, "rewritten as %.*s: the places that %s writes do not overlap", TEXT_ARGS(call->name), called->target.data);
+    graph_remark(unification->graph, unification->call, true,
+                 "rewritten as %.*s: the places that %s writes do not overlap", TEXT_ARGS(call->name),
+                 called->target.data);
     graph_remove(unification->graph, unification->call);
     return REGRAFT_OK;
 }

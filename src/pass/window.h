@@ -16,12 +16,14 @@ static inline struct node *chain_result(const struct view_chain *chain) { return
 
 /* Inserts before `before` the views that take `inner` out of `value`, whose elements lie as `outer` says. *found is false,
  * and nothing is inserted, when place_relate finds no way. */
-regraft_status window_take(struct graph *graph, struct node *before, struct node *value, const struct window_place *outer,
-                           const struct window_place *inner, struct view_chain *chain, bool *found);
+regraft_status window_take(struct graph *graph, struct node *before, struct node *value,
+                           const struct window_place *outer, const struct window_place *inner, struct view_chain *chain,
+                           bool *found);
 
 /* Inserts before `before` the updates that put `part` in the place of the chain's last node; *result is what the chain's
  * value then is. */
-regraft_status window_put(struct graph *graph, struct node *before, const struct view_chain *chain, struct node *part, struct node **result);
+regraft_status window_put(struct graph *graph, struct node *before, const struct view_chain *chain, struct node *part,
+                          struct node **result);
 
 /* Whether an integer can be written as an argument: a number, or a symbol that is an input. */
 bool window_can_write(const struct graph *graph, symint integer);
@@ -29,11 +31,12 @@ bool window_can_write(const struct graph *graph, symint integer);
 void window_write(struct graph *graph, struct node *user, struct value *value, symint integer);
 
 /* Nodes with integer (list) arguments after the tensor; the type is inferred. */
-regraft_status insert_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input, const symint *integers,
-                           size_t count, struct node **result);
-regraft_status insert_list_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input, const symint *items,
-                                size_t count, struct node **result);
+regraft_status insert_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input,
+                           const symint *integers, size_t count, struct node **result);
+regraft_status insert_list_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input,
+                                const symint *items, size_t count, struct node **result);
 /* aten.reshape to these sizes, written as the graph writes sizes: nodes for symbols that are inputs. */
-regraft_status insert_reshape(struct graph *graph, struct node *before, struct node *input, const symint *sizes, size_t rank, struct node **result);
+regraft_status insert_reshape(struct graph *graph, struct node *before, struct node *input, const symint *sizes,
+                              size_t rank, struct node **result);
 
 #endif

@@ -121,30 +121,30 @@ static const char runnable[] = SIGNATURE SECOND_CALL RESULTS("aten.mul.Tensor");
 static const char trace_log[] =
     RECORD("{\"create_symbol\": {\"symbol\": \"s3\", \"val\": \"5\", \"vr\": \"[2, 64]\"}, " FRAME "}") RECORD(
         "{\"describe_tensor\": {\"id\": 1, \"describer_id\": 7, \"size\": [5, 4], \"stride\": [4, 1], \"storage\": "
-        "3}, " FRAME
-        "}") RECORD("{\"describe_source\": {\"id\": 1, \"describer_id\": 7, \"source\": \"L['x']\"}, " FRAME
-                    "}") RECORD("{\"dynamo_output_graph\": {}, " FRAME
-                                ", \"has_payload\": \"0\"}") "\tclass M(torch.nn.Module):\n\t    def forward(self, "
-                                                             "L_x_: \"f32[s3, 4][4, 1]cpu\"):\n\t        return "
-                                                             "(L_x_,)\n\t\n" RECORD("{\"artifact\": {\"name\": "
-                                                                                    "\"before_post_grad_graph\"},"
-                                                                                    " " FRAME ", \"has_payload\": "
-                                                                                              "\"0\"}") "\tclass "
-                                                                                                        "M(torch.nn."
-                                                                                                        "Module):\n\t  "
-                                                                                                        "  def "
-                                                                                                        "forward(self, "
-                                                                                                        "arg0_1: "
-                                                                                                        "\"f32[s3, "
-                                                                                                        "4][4, "
-                                                                                                        "1]cpu\"):\n"
-                                                                                                        "\t        a = "
-                                                                                                        "torch.ops."
-                                                                                                        "aten.neg."
-                                                                                                        "default(arg0_"
-                                                                                                        "1)\n\t        "
-                                                                                                        "return "
-                                                                                                        "(a,)\n\t\n";
+        "3}, " FRAME "}")
+        RECORD("{\"describe_source\": {\"id\": 1, \"describer_id\": 7, \"source\": \"L['x']\"}, " FRAME "}")
+            RECORD("{\"dynamo_output_graph\": {}, " FRAME
+                   ", \"has_payload\": \"0\"}") "\tclass M(torch.nn.Module):\n\t    def forward(self, "
+                                                "L_x_: \"f32[s3, 4][4, 1]cpu\"):\n\t        return "
+                                                "(L_x_,)\n\t\n" RECORD("{\"artifact\": {\"name\": "
+                                                                       "\"before_post_grad_graph\"},"
+                                                                       " " FRAME ", \"has_payload\": "
+                                                                       "\"0\"}") "\tclass "
+                                                                                 "M(torch.nn."
+                                                                                 "Module):\n\t  "
+                                                                                 "  def "
+                                                                                 "forward(self, "
+                                                                                 "arg0_1: "
+                                                                                 "\"f32[s3, "
+                                                                                 "4][4, "
+                                                                                 "1]cpu\"):\n"
+                                                                                 "\t        a = "
+                                                                                 "torch.ops."
+                                                                                 "aten.neg."
+                                                                                 "default(arg0_"
+                                                                                 "1)\n\t        "
+                                                                                 "return "
+                                                                                 "(a,)\n\t\n";
 
 static const char schema[] = "vendor::scale(Tensor x, float factor) -> Tensor\n";
 static const char bad_text[] = "def forward(self, x):\n    return y\n";

@@ -22,7 +22,18 @@ struct walk {
     int64_t addresses[most_elements]; /* row-major */
 };
 
-enum view_kind { view_slice, view_select, view_permute, view_unsqueeze, view_squeeze, view_expand, view_reshape, view_split, view_as_strided, view_kinds };
+enum view_kind {
+    view_slice,
+    view_select,
+    view_permute,
+    view_unsqueeze,
+    view_squeeze,
+    view_expand,
+    view_reshape,
+    view_split,
+    view_as_strided,
+    view_kinds
+};
 
 /* One view; sizes that are -2 stand for the symbol. */
 struct step {
@@ -56,18 +67,23 @@ static int64_t at(const struct walk *walk, const int64_t *index) {
 }
 
 /* Where element `index` of the new view lies in the old one. */
-static void map_index(const struct step *step, const struct walk *old, const struct walk *new, const int64_t *index, int64_t *from) {
+static void map_index(const struct step *step, const struct walk *old, const struct walk *new, const int64_t *index,
+                      int64_t *from) {
     (void)old;
     size_t k = 0;
     for (size_t i = 0; i < new->rank; i++) {
         switch (step->kind) {
         case view_slice:
-        case view_split: from[i] = (int64_t)i == step->a ? step->b + index[i] * step->d : index[i]; break;
+        case view_split:
+            from[i] = (int64_t)i == step->a ? step->b + index[i] * step->d : index[i];
+            break;
         case view_select:
             if ((int64_t)i == step->a) from[k++] = step->b;
             from[k++] = index[i];
             break;
-        case view_permute: from[step->list[i]] = index[i]; break;
+        case view_permute:
+            from[step->list[i]] = index[i];
+            break;
         case view_unsqueeze:
             if ((int64_t)i != step->a) from[k++] = index[i];
             break;
@@ -75,12 +91,15 @@ static void map_index(const struct step *step, const struct walk *old, const str
             if ((int64_t)i == step->a) from[k++] = 0;
             from[k++] = index[i];
             break;
-        case view_expand: from[i] = (int64_t)i == step->a ? 0 : index[i]; break;
-        default: break;
+        case view_expand:
+            from[i] = (int64_t)i == step->a ? 0 : index[i];
+            break;
+        default:
+            break;
         }
     }
-    if (step->kind == view_select && step->a == (int64_t)new->rank) from[k++] = step->b;
-    if (step->kind == view_squeeze && step->a == (int64_t)new->rank) from[k++] = 0;
+    if (step->kind == view_select && step->a == (int64_t) new->rank) from[k++] = step->b;
+    if (step->kind == view_squeeze && step->a == (int64_t) new->rank) from[k++] = 0;
 }
 
 static void new_sizes(const struct step *step, const struct walk *old, struct walk *new, int64_t symbol) {
@@ -88,7 +107,9 @@ static void new_sizes(const struct step *step, const struct walk *old, struct wa
     memcpy(new->sizes, old->sizes, sizeof new->sizes);
     switch (step->kind) {
     case view_slice:
-    case view_split: new->sizes[step->a] = (step->c - step->b + step->d - 1) / step->d; break;
+    case view_split:
+        new->sizes[step->a] = (step->c - step->b + step->d - 1) / step->d;
+        break;
     case view_select:
     case view_squeeze:
         new->rank--;
@@ -102,7 +123,9 @@ static void new_sizes(const struct step *step, const struct walk *old, struct wa
         for (size_t i = new->rank - 1; i > (size_t)step->a; i--) new->sizes[i] = old->sizes[i - 1];
         new->sizes[step->a] = 1;
         break;
-    case view_expand: new->sizes[step->a] = step->b; break;
+    case view_expand:
+        new->sizes[step->a] = step->b;
+        break;
     default:
         new->rank = step->count;
         for (size_t i = 0; i < step->count; i++) new->sizes[i] = step->list[i] == -2 ? symbol : step->list[i];
@@ -149,7 +172,8 @@ struct fixture {
 };
 
 static struct node *call(struct fixture *fixture, enum operation_id id, struct node *input, size_t arguments) {
-    struct node *node = graph_insert_call(fixture->graph, fixture->output, operations_by_id(fixture->context.operations, id), arguments);
+    struct node *node = graph_insert_call(fixture->graph, fixture->output,
+                                          operations_by_id(fixture->context.operations, id), arguments);
     value_set_node(node, &node->arguments[0], input);
     return node;
 }
@@ -157,8 +181,10 @@ static struct node *call(struct fixture *fixture, enum operation_id id, struct n
 static void set_list(struct fixture *fixture, struct node *node, size_t argument, const int64_t *items, size_t count) {
     struct value *list = value_set_list(node, &node->arguments[argument], value_list, count);
     for (size_t i = 0; i < count; i++) {
-        if (items[i] == -2) value_set_symint(node, &list[i], fixture->symbol);
-        else value_set_integer(node, &list[i], items[i]);
+        if (items[i] == -2)
+            value_set_symint(node, &list[i], fixture->symbol);
+        else
+            value_set_integer(node, &list[i], items[i]);
     }
 }
 
@@ -178,12 +204,15 @@ static struct node *view_call(struct fixture *fixture, const struct step *step, 
     static const struct {
         enum operation_id id;
         size_t numbers;
-    } plain[view_kinds] = {[view_slice] = {operation_aten_slice_Tensor, 4}, [view_select] = {operation_aten_select_int, 2},
-                           [view_unsqueeze] = {operation_aten_unsqueeze_default, 1}, [view_squeeze] = {operation_aten_squeeze_dim, 1}};
+    } plain[view_kinds] = {[view_slice] = {operation_aten_slice_Tensor, 4},
+                           [view_select] = {operation_aten_select_int, 2},
+                           [view_unsqueeze] = {operation_aten_unsqueeze_default, 1},
+                           [view_squeeze] = {operation_aten_squeeze_dim, 1}};
     if (step->kind == view_split) return split_call(fixture, step, input);
     if (plain[step->kind].numbers) {
         node = call(fixture, plain[step->kind].id, input, 1 + plain[step->kind].numbers);
-        for (size_t i = 0; i < plain[step->kind].numbers; i++) value_set_integer(node, &node->arguments[1 + i], numbers[i]);
+        for (size_t i = 0; i < plain[step->kind].numbers; i++)
+            value_set_integer(node, &node->arguments[1 + i], numbers[i]);
     } else if (step->kind == view_expand) {
         int64_t sizes[most_rank];
         node = call(fixture, operation_aten_expand_default, input, 2);
@@ -195,7 +224,9 @@ static struct node *view_call(struct fixture *fixture, const struct step *step, 
         set_list(fixture, node, 2, step->strides, step->count);
         value_set_integer(node, &node->arguments[3], step->a);
     } else {
-        node = call(fixture, step->kind == view_permute ? operation_aten_permute_default : operation_aten_reshape_default, input, 2);
+        node =
+            call(fixture, step->kind == view_permute ? operation_aten_permute_default : operation_aten_reshape_default,
+                 input, 2);
         set_list(fixture, node, 1, step->list, step->count);
     }
     assert_int_equal(infer_node(node), REGRAFT_OK);
@@ -328,7 +359,8 @@ static void check_answer(enum answer answer, bool truth, bool symbolic, struct t
         if (!symbolic) fail_msg("%s: plain numbers must be decided", question);
         return;
     }
-    if ((answer == answer_yes) != truth) fail_msg("%s: the answer was %s", question, answer == answer_yes ? "yes" : "no");
+    if ((answer == answer_yes) != truth)
+        fail_msg("%s: the answer was %s", question, answer == answer_yes ? "yes" : "no");
     (*(answer == answer_yes ? &tally->yes : &tally->no))++;
 }
 
@@ -365,10 +397,12 @@ static void check_window(const struct place *place, const struct walk *walk, int
     }
 }
 
-static void compare(struct context *context, const struct chain *x, const struct chain *y, const struct place *p, const struct place *q,
-                    bool symbolic, struct tally *tally) {
-    enum answer equal = places_equal(context, &p->window, &q->window), disjoint = places_disjoint(context, &p->window, &q->window);
-    enum answer contains = place_contains(context, &p->window, &q->window), identical = places_identical(context, &p->window, &q->window);
+static void compare(struct context *context, const struct chain *x, const struct chain *y, const struct place *p,
+                    const struct place *q, bool symbolic, struct tally *tally) {
+    enum answer equal = places_equal(context, &p->window, &q->window),
+                disjoint = places_disjoint(context, &p->window, &q->window);
+    enum answer contains = place_contains(context, &p->window, &q->window),
+                identical = places_identical(context, &p->window, &q->window);
     enum answer overlaps = place_overlaps_itself(context, &p->window);
     static struct walk a, b;
     for (int64_t symbol = symbolic ? 0 : 1; symbol <= (symbolic ? 3 : 1); symbol++) {
@@ -400,7 +434,8 @@ static void start_graph(struct fixture *fixture, bool symbolic) {
     sizes[1] = symint_constant(context->symbols, 4);
     sizes[2] = symint_constant(context->symbols, 6);
     fixture->graph = graph_create(context);
-    fixture->base = graph_insert_call(fixture->graph, NULL, operations_by_id(context->operations, operation_aten_empty_memory_format), 1);
+    fixture->base = graph_insert_call(fixture->graph, NULL,
+                                      operations_by_id(context->operations, operation_aten_empty_memory_format), 1);
     struct layout layout = {3, sizes, layout_contiguous_strides(context->arena, context->symbols, sizes, 3)};
     fixture->base->type = type_make_tensor(context->arena, dtype_f32, layout, (struct device){TEXT("cpu"), -1});
     fixture->base->settled = true;
@@ -460,7 +495,9 @@ static void run_chains(size_t chains, bool symbolic, struct tally *tally) {
 
 static void print_tally(const char *kind, const struct tally *tally) {
     static const char *const questions[] = {"equal", "disjoint", "contains", "overlaps itself"};
-    for (size_t i = 0; i < 4; i++) print_message("%s, %s: %zu yes, %zu no, %zu unknown\n", kind, questions[i], tally[i].yes, tally[i].no, tally[i].unknown);
+    for (size_t i = 0; i < 4; i++)
+        print_message("%s, %s: %zu yes, %zu no, %zu unknown\n", kind, questions[i], tally[i].yes, tally[i].no,
+                      tally[i].unknown);
 }
 
 static void plain_numbers_are_decided_exactly(void **state) {

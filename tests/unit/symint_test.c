@@ -292,10 +292,18 @@ static void comparisons_decide(void **state) {
 static void exact_division(void **state) {
     struct fixture *fixture = *state;
     static const char *const divisions[][3] = {
-        {"64*s0*s1 + 128*s0", "64*s0", "s1 + 2"}, {"640", "64", "10"},    {"0", "7", "0"},
-        {"640", "0", NULL},                       {"641", "64", NULL},     {"64*s0 + 1", "64", NULL},
-        {"s0**2 - s1**2", "s0 + s1", "s0 - s1"},  {"s0", "s1", NULL},      {"-6*s0", "-3", "2*s0"},
-        {"s0*(s1//4)", "s1//4", "s0"},            {"3*s0", "2*s0", NULL}, {"s0 + 1", "s0", NULL},
+        {"64*s0*s1 + 128*s0", "64*s0", "s1 + 2"},
+        {"640", "64", "10"},
+        {"0", "7", "0"},
+        {"640", "0", NULL},
+        {"641", "64", NULL},
+        {"64*s0 + 1", "64", NULL},
+        {"s0**2 - s1**2", "s0 + s1", "s0 - s1"},
+        {"s0", "s1", NULL},
+        {"-6*s0", "-3", "2*s0"},
+        {"s0*(s1//4)", "s1//4", "s0"},
+        {"3*s0", "2*s0", NULL},
+        {"s0 + 1", "s0", NULL},
     };
     for (size_t i = 0; i < sizeof divisions / sizeof divisions[0]; i++) {
         symint quotient =
@@ -408,7 +416,7 @@ enum { symbol_count = 6, points = 24, pool_size = 40, rounds = 30 };
 static const struct {
     const char *name;
     int64_t least, most;
-} variables[symbol_count] = {{"s0", 0, INT64_MAX}, {"s1", 2, 12},          {"s2", 1, INT64_MAX},
+} variables[symbol_count] = {{"s0", 0, INT64_MAX},         {"s1", 2, 12}, {"s2", 1, INT64_MAX},
                              {"u0", INT64_MIN, INT64_MAX}, {"u1", -5, 5}, {"u2", INT64_MIN, -1}};
 
 /* A fixed generator (xorshift64*), so that every run is the same. */
@@ -447,27 +455,42 @@ static bool plain_floor_divide(int64_t a, int64_t b, int64_t *result) {
 static bool plain_apply(char operation, int64_t a, int64_t b, int64_t *result) {
     int64_t product, quotient;
     switch (operation) {
-    case '+': return !__builtin_add_overflow(a, b, result);
-    case '-': return !__builtin_sub_overflow(a, b, result);
-    case '*': return !__builtin_mul_overflow(a, b, result);
-    case '/': return plain_floor_divide(a, b, result);
+    case '+':
+        return !__builtin_add_overflow(a, b, result);
+    case '-':
+        return !__builtin_sub_overflow(a, b, result);
+    case '*':
+        return !__builtin_mul_overflow(a, b, result);
+    case '/':
+        return plain_floor_divide(a, b, result);
     case '%':
         return plain_floor_divide(a, b, &quotient) && !__builtin_mul_overflow(quotient, b, &product) &&
                !__builtin_sub_overflow(a, product, result);
-    case 'M': *result = a > b ? a : b; return true;
-    default: *result = a < b ? a : b; return true;
+    case 'M':
+        *result = a > b ? a : b;
+        return true;
+    default:
+        *result = a < b ? a : b;
+        return true;
     }
 }
 
 static symint symbolic_apply(struct symbols *symbols, char operation, symint a, symint b) {
     switch (operation) {
-    case '+': return symint_add(symbols, a, b);
-    case '-': return symint_subtract(symbols, a, b);
-    case '*': return symint_multiply(symbols, a, b);
-    case '/': return symint_floor_divide(symbols, a, b);
-    case '%': return symint_modulo(symbols, a, b);
-    case 'M': return symint_max(symbols, a, b);
-    default: return symint_min(symbols, a, b);
+    case '+':
+        return symint_add(symbols, a, b);
+    case '-':
+        return symint_subtract(symbols, a, b);
+    case '*':
+        return symint_multiply(symbols, a, b);
+    case '/':
+        return symint_floor_divide(symbols, a, b);
+    case '%':
+        return symint_modulo(symbols, a, b);
+    case 'M':
+        return symint_max(symbols, a, b);
+    default:
+        return symint_min(symbols, a, b);
     }
 }
 
@@ -475,8 +498,8 @@ static void sample_combine(struct experiment *experiment, char operation, const 
                            const struct sample *b, struct sample *result) {
     result->value = symbolic_apply(experiment->fixture.symbols, operation, a->value, b->value);
     for (size_t i = 0; i < points; i++)
-        result->defined[i] = a->defined[i] && b->defined[i] &&
-                             plain_apply(operation, a->numbers[i], b->numbers[i], &result->numbers[i]);
+        result->defined[i] =
+            a->defined[i] && b->defined[i] && plain_apply(operation, a->numbers[i], b->numbers[i], &result->numbers[i]);
 }
 
 static void sample_leaf(struct experiment *experiment, struct sample *result) {
@@ -525,7 +548,7 @@ static void experiment_fill(struct experiment *experiment) {
         if (i % 3 == 2) { /* one that is related to an earlier one */
             struct sample *earlier = &experiment->pool[random_between(&experiment->seed, 0, (int64_t)i - 1)];
             struct sample made = experiment->pool[i];
-            sample_combine(experiment, "+-*/%Mm"[i % 7], earlier, &made, &experiment->pool[i]);
+            sample_combine(experiment, "+-*/%Mm"[i % 7], earlier, &made, &experiment -> pool[i]);
         }
     }
 }
