@@ -86,11 +86,20 @@ static bool writes_arguments(const struct operation *operation) {
     return false;
 }
 
+bool node_is_random(const struct node *node) {
+    if (node->kind != node_call || !node->operation || node->operation->effect != effect_random) return false;
+    const struct value *dropout = node_argument_named(node, "dropout_p");
+    if (!dropout) return false;
+    return !(dropout->kind == value_integer && dropout->integer == 0) &&
+           !(dropout->kind == value_float && dropout->real == 0);
+}
+
 bool node_has_effect(const struct node *node) {
     if (node->kind == node_method) return true;
     if (node->kind != node_call) return is_writing_operator(node);
     const struct operation *called = node_called_operation(node);
-    return !is_known_call(node) || !called || called->class == class_opaque || called->effect != effect_none;
+    if (!is_known_call(node) || !called || called->class == class_opaque) return true;
+    return called->effect == effect_random ? node_is_random(node) : called->effect != effect_none;
 }
 
 bool node_is_removable(const struct node *node) {

@@ -20,6 +20,8 @@ void node_each_write(struct node *node, void (*visit)(void *user, struct node *w
 bool node_is_removable(const struct node *node);
 /* Do two nodes with the same target and arguments have the same value (as long as nothing is written in between)? */
 bool node_is_pure(const struct node *node);
+/* Whether the call draws random numbers: attention with dropout. Each call then gives something else. */
+bool node_is_random(const struct node *node);
 /* Does the node change or depend on anything but its arguments (state, unknown operations)? */
 bool node_has_effect(const struct node *node);
 

@@ -15,6 +15,7 @@ static const struct row rows[] = {
 #define EFFECT_none         effect_none
 #define EFFECT_reads_state  effect_reads_state
 #define EFFECT_writes_state effect_writes_state
+#define EFFECT_random       effect_random
 #define OPERATION(id, schema, class, effect, infer, kernel)                                                            \
     {operation_##id, schema, class_##class, EFFECT_##effect, infer_##infer},
 #include "ir/operations.def"

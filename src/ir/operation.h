@@ -21,7 +21,12 @@ enum operation_class {
     class_assert    /* only checks; kept in place */
 };
 
-enum state_effect { effect_none, effect_reads_state, effect_writes_state };
+enum state_effect {
+    effect_none,
+    effect_reads_state,
+    effect_writes_state,
+    effect_random /* draws random numbers, unless its argument dropout_p is 0 */
+};
 
 enum schema_type {
     schema_tensor,

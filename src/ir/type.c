@@ -133,14 +133,16 @@ enum answer layout_same(struct symbols *symbols, const struct layout *a, const s
 
 enum answer layout_contiguous(struct symbols *symbols, const struct layout *layout) {
     if (!layout->strides) return answer_unknown;
-    symint expected = symint_constant(symbols, 1);
+    symint expected = symint_constant(symbols, 1), one = expected;
     enum answer result = answer_yes;
+    bool several = true; /* every size is surely more than 1, so that every stride counts, and nothing is empty */
     for (size_t i = layout->rank; i-- > 0;) {
         if (symint_is(layout->sizes[i], 1)) continue;
+        several = several && symint_less(symbols, one, layout->sizes[i]) == answer_yes;
         result = answer_and(result, symint_equal(symbols, layout->strides[i], expected));
         expected = symint_multiply(symbols, expected, layout->sizes[i]);
     }
-    return result;
+    return result == answer_no && !several ? answer_unknown : result;
 }
 
 static void print_list(struct builder *out, const symint *items, size_t count) {

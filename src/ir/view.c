@@ -46,11 +46,17 @@ static symint integer_named(const struct view *view, const char *name) {
 
 /* ---- slices ---- */
 
+/* Python counts a negative index from the end. NULL when its sign depends on the symbols. */
+static symint from_start(const struct view *view, symint index, symint size) {
+    enum answer negative = symint_less(view->symbols, index, constant(view, 0));
+    if (negative == answer_unknown) return NULL;
+    return negative == answer_yes ? symint_add(view->symbols, index, size) : index;
+}
+
 /* Python's clamping of a slice bound to [least, size]; `size` itself for the bound at or beyond it. */
 static symint clamp(const struct view *view, symint bound, symint least, symint size) {
-    if (symint_less(view->symbols, bound, constant(view, 0)) == answer_yes)
-        bound = symint_add(view->symbols, bound, size);
-    return symint_min(view->symbols, symint_max(view->symbols, bound, least), size);
+    bound = from_start(view, bound, size);
+    return bound ? symint_min(view->symbols, symint_max(view->symbols, bound, least), size) : NULL;
 }
 
 /* The annotated size of a dimension of the window (of an update: of what is written there), or NULL. */
@@ -89,7 +95,8 @@ static regraft_status slice(struct view *view) {
     symint first = start, last = end;
     if (step != 1 || !annotated_unclamped(view, dimension, start, end)) {
         first = clamp(view, start, constant(view, 0), size);
-        last = clamp(view, end, first, size);
+        last = first ? clamp(view, end, first, size) : NULL;
+        if (!last) return REGRAFT_OK;
     }
     symint length = symint_subtract(view->symbols, last, first);
     if (step != 1) {
@@ -107,8 +114,8 @@ static regraft_status narrow(struct view *view) {
     symint start = integer_named(view, "start"), length = integer_named(view, "length");
     if (!start || !length) return REGRAFT_OK;
     struct window window = whole(view, view->input->rank);
-    if (symint_less(view->symbols, start, constant(view, 0)) == answer_yes)
-        start = symint_add(view->symbols, start, view->input->sizes[dimension]);
+    start = from_start(view, start, view->input->sizes[dimension]);
+    if (!start) return REGRAFT_OK;
     cut(view, &window, dimension, start, length, 1);
     emit(view, window);
     return REGRAFT_OK;
@@ -126,9 +133,8 @@ static regraft_status select_index(struct view *view) {
     size_t dimension;
     TRY(dimension_named(view, "dim", 0, view->input->rank, &dimension));
     symint index = integer_named(view, "index"), size = view->input->sizes[dimension];
+    if (index) index = from_start(view, index, size);
     if (!index) return REGRAFT_OK;
-    if (symint_less(view->symbols, index, constant(view, 0)) == answer_yes)
-        index = symint_add(view->symbols, index, size);
     if (symint_less(view->symbols, index, size) == answer_no ||
         symint_less(view->symbols, index, constant(view, 0)) == answer_yes)
         return inference_fail(view->inference, "the index lies outside of dimension %zu", dimension);

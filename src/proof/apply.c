@@ -146,24 +146,33 @@ void encode_item(struct machine *machine, struct encoding *encoding, const struc
         prover_give_up(prover, "it writes something that is not known to be a tensor");
 }
 
-/* A call whose written arguments meet others does something of its own: how they meet is part of what it is. */
+static void encode_meeting(struct prover *prover, struct encoding *encoding, size_t i, size_t j) {
+    const struct tensor_value *a = encoding->tensors.items[i], *b = encoding->tensors.items[j];
+    struct window_place first = a->place, second = b->place;
+    first.offset = number(prover, 0);
+    second.offset = minus(prover, b->place.offset, a->place.offset);
+    key_number(&encoding->key, (int64_t)(i << 16 | j));
+    key_place(prover, &encoding->key, &first);
+    key_place(prover, &encoding->key, &second);
+}
+
+/* A call whose written arguments meet others, or themselves, does something of its own: how they meet is part of what it
+ * is. */
 static void encode_overlaps(struct machine *machine, struct encoding *encoding) {
     struct prover *prover = machine->prover;
-    for (size_t i = 0; i < encoding->tensors.count; i++)
+    for (size_t i = 0; i < encoding->tensors.count; i++) {
+        const struct tensor_value *a = encoding->tensors.items[i];
+        if (encoding->written.items[i] && place_overlaps_itself(prover->context, &a->place) != answer_no)
+            encode_meeting(prover, encoding, i, i);
         for (size_t j = i + 1; j < encoding->tensors.count; j++) {
-            const struct tensor_value *a = encoding->tensors.items[i], *b = encoding->tensors.items[j];
+            const struct tensor_value *b = encoding->tensors.items[j];
             if (!encoding->written.items[i] && !encoding->written.items[j]) continue;
             if (a->buffer != b->buffer && a->buffer->sharing && a->buffer->sharing == b->buffer->sharing)
                 prover_give_up(prover, "two of its arguments may share memory, and it writes one");
-            if (a->buffer != b->buffer || places_disjoint(prover->context, &a->place, &b->place) == answer_yes)
-                continue;
-            struct window_place first = a->place, second = b->place;
-            first.offset = number(prover, 0);
-            second.offset = minus(prover, b->place.offset, a->place.offset);
-            key_number(&encoding->key, (int64_t)(i << 16 | j));
-            key_place(prover, &encoding->key, &first);
-            key_place(prover, &encoding->key, &second);
+            if (a->buffer == b->buffer && places_disjoint(prover->context, &a->place, &b->place) != answer_yes)
+                encode_meeting(prover, encoding, i, j);
         }
+    }
 }
 
 /* Arguments that a call overwrites whole without reading them. */
@@ -219,7 +228,8 @@ void bound_execute(struct machine *machine, struct bound_call *call) {
     struct prover *prover = machine->prover;
     const struct operation *operation = call->operation, *functional = functional_form(machine, call);
     struct encoding encoding = {0};
-    struct state *state = operation->effect == effect_none ? NULL : state_of_call(machine, call);
+    bool stateful = operation->effect == effect_reads_state || operation->effect == effect_writes_state;
+    struct state *state = stateful ? state_of_call(machine, call) : NULL;
     key_start(prover, &encoding.key, term_call, dtype_none);
     key_pointer(&encoding.key, functional ? functional : operation);
     for (size_t i = 0; i < operation->schema.argument_count; i++) {
@@ -250,6 +260,7 @@ struct item bound_return(struct machine *machine, const struct bound_call *call,
 void run_call(struct machine *machine, struct node *node, struct item *result) {
     const struct schema *schema = &node->operation->schema;
     struct bound_call call;
+    if (node_is_random(node)) prover_give_up(machine->prover, "it draws random numbers");
     bound_start(machine, &call, node->operation);
     for (size_t i = 0; i < schema->argument_count; i++) bound_set(machine, &call, i, node_argument(node, i));
     bound_execute(machine, &call);

@@ -57,10 +57,16 @@ static bool slice_base(struct machine *machine, const struct node *node, struct 
     if (dim < 0) dim += rank;
     symint size = view->place.layout.sizes[dim],
            *sizes = arena_copy(prover->arena, view->place.layout.sizes, (size_t)rank * sizeof *sizes);
-    if (surely_less(prover, start, number(prover, 0))) start = plus(prover, start, size);
-    if (surely_less(prover, end, number(prover, 0))) end = plus(prover, end, size);
+    symint *bounds[] = {&start, &end}; /* a negative one counts from the end */
+    for (size_t i = 0; i < 2; i++) {
+        if (surely_less(prover, *bounds[i], number(prover, 0)))
+            *bounds[i] = plus(prover, *bounds[i], size);
+        else if (!surely_at_most(prover, number(prover, 0), *bounds[i]))
+            return false;
+    }
     if (symint_is(end, INT64_MAX) || surely_at_most(prover, size, end)) end = size;
     if (!surely_at_most(prover, end, size)) end = symint_min(prover->symbols, end, size);
+    if (!surely_at_most(prover, start, end)) return false;
     sizes[dim] = minus(prover, end, start);
     view->place.layout.sizes = sizes;
     view->place.offset = plus(prover, view->place.offset, times(prover, start, view->place.layout.strides[dim]));

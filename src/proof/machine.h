@@ -76,6 +76,7 @@ struct machine {
     VECTOR(struct state *) state_list;
     const struct term *epoch;       /* the last operation that may have changed anything, or NULL */
     bool named_state, object_state; /* layers were named by strings, by objects */
+    struct buffer *unknown_result;  /* of the last operation that is in no table and returned a tensor, or NULL */
     struct item output;
 };
 

@@ -225,9 +225,15 @@ static bool meets_itself(struct machine *machine, const struct tensor_value *tar
     return target->buffer->sharing && target->buffer->sharing == source->buffer->sharing;
 }
 
+/* Data that goes to another device is followed no further: what is computed from it is computed elsewhere. */
+static bool stays_on_device(const struct node *node) {
+    const struct node *to = value_as_node(node_argument(node, 0)), *from = value_as_node(node_argument(node, 1));
+    return to && from && device_equal(to->type->device, from->type->device);
+}
+
 static bool run_copy(struct machine *machine, const struct node *node, struct item *result) {
     struct tensor_value *target = argument_tensor(machine, node, 0), *source = argument_tensor(machine, node, 1);
-    if (!target || !source) return false;
+    if (!target || !source || !stays_on_device(node)) return false;
     if (node_is(node, operation_aten_copy__default) && meets_itself(machine, target, source)) return false;
     const struct reading *reading = copied(machine, source, &target->place.layout, target->dtype);
     if (!reading) return false;

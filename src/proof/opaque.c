@@ -23,8 +23,13 @@ static void encode_buffers(struct machine *machine, struct encoding *encoding) {
         const struct tensor_value *tensor = encoding->tensors.items[i];
         key_pointer(&encoding->key, contents_term(machine->prover, &tensor->buffer->contents));
         key_place(machine->prover, &encoding->key, &tensor->place);
-        for (size_t j = 0; j < i; j++)
-            if (encoding->tensors.items[j]->buffer == tensor->buffer) key_number(&encoding->key, (int64_t)j);
+        for (size_t j = 0; j < i; j++) {
+            const struct buffer *other = encoding->tensors.items[j]->buffer;
+            if (other == tensor->buffer)
+                key_number(&encoding->key, (int64_t)j);
+            else if (other->sharing && other->sharing == tensor->buffer->sharing)
+                prover_give_up(machine->prover, "two of its arguments may share memory, and it may write one");
+        }
         if (tensor->buffer->stale)
             prover_give_up(machine->prover, "memory is read that may have been overwritten through another tensor");
     }
@@ -36,12 +41,16 @@ static void overwrite(struct machine *machine, struct buffer *buffer, const stru
     buffer_changed(buffer);
 }
 
-/* The result may be any of the arguments, or a view of one. */
+/* The result may be any of the arguments, or a view of one, or something that another such call returned before. */
 static void share_result(struct machine *machine, const struct encoding *encoding, const struct item *result) {
     for (size_t i = 0; result->kind == item_tuple && i < result->tuple.count; i++)
         share_result(machine, encoding, &result->tuple.items[i]);
-    for (size_t i = 0; result->kind == item_tensor && i < encoding->tensors.count; i++)
-        buffers_may_share(machine, result->tensor->buffer, encoding->tensors.items[i]->buffer);
+    if (result->kind != item_tensor) return;
+    struct buffer *buffer = result->tensor->buffer;
+    for (size_t i = 0; i < encoding->tensors.count; i++)
+        buffers_may_share(machine, buffer, encoding->tensors.items[i]->buffer);
+    if (machine->unknown_result) buffers_may_share(machine, buffer, machine->unknown_result);
+    machine->unknown_result = buffer;
 }
 
 void run_opaque(struct machine *machine, struct node *node, struct item *result) {

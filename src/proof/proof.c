@@ -57,7 +57,8 @@ static bool same_type(const struct type *a, const struct type *b) {
     if (a->kind != b->kind) return false;
     if (a->kind == type_integer) return a->integer == b->integer;
     if (a->kind != type_tensor) return true;
-    if (a->dtype != b->dtype || a->layout.rank != b->layout.rank || !a->layout.strides != !b->layout.strides)
+    if (!device_equal(a->device, b->device) || a->dtype != b->dtype || a->layout.rank != b->layout.rank ||
+        !a->layout.strides != !b->layout.strides)
         return false;
     for (size_t i = 0; i < a->layout.rank; i++) {
         if (a->layout.sizes[i] != b->layout.sizes[i]) return false;
@@ -117,6 +118,29 @@ static void flatten(struct prover *prover, const struct item *item, struct outpu
     if (item->kind != item_tuple) vector_push(prover->arena, outputs, *item);
     for (size_t i = 0; item->kind == item_tuple && i < item->tuple.count; i++)
         flatten(prover, &item->tuple.items[i], outputs);
+}
+
+static bool same_nesting(const struct item *a, const struct item *b) {
+    if (a->kind != item_tuple || b->kind != item_tuple) return a->kind != item_tuple && b->kind != item_tuple;
+    if (a->tuple.count != b->tuple.count) return false;
+    for (size_t i = 0; i < a->tuple.count; i++)
+        if (!same_nesting(&a->tuple.items[i], &b->tuple.items[i])) return false;
+    return true;
+}
+
+static bool same_devices(const struct value *a, const struct value *b) {
+    const struct node *x = value_as_node(a), *y = value_as_node(b);
+    bool lists = (a->kind == value_list || a->kind == value_tuple) && (b->kind == value_list || b->kind == value_tuple);
+    if (x && y && x->type->kind == type_tensor && y->type->kind == type_tensor)
+        return device_equal(x->type->device, y->type->device);
+    for (size_t i = 0; lists && i < a->list.count && i < b->list.count; i++)
+        if (!same_devices(&a->list.items[i], &b->list.items[i])) return false;
+    return true;
+}
+
+static bool same_result_devices(const struct comparison_run *run) {
+    const struct node *a = run->machines[0].graph->last, *b = run->machines[1].graph->last;
+    return !a->argument_count || !b->argument_count || same_devices(&a->arguments[0], &b->arguments[0]);
 }
 
 static bool same_output(struct comparison_run *run, const struct item *a, const struct item *b, const char *name) {
@@ -190,6 +214,9 @@ static bool same_outputs(struct comparison_run *run) {
     struct outputs outputs[2] = {0};
     for (size_t i = 0; i < 2; i++) flatten(&run->prover, &run->machines[i].output, &outputs[i]);
     if (outputs[0].count != outputs[1].count) return differ(run, "the results", "one graph returns more of them");
+    if (!same_nesting(&run->machines[0].output, &run->machines[1].output))
+        return differ(run, "the results", "they are nested in different ways");
+    if (!same_result_devices(run)) return differ(run, "the results", "one of them is on another device");
     for (size_t i = 0; i < outputs[0].count; i++)
         if (!same_output(run, &outputs[0].items[i], &outputs[1].items[i], text_format(run->prover.arena, "out%zu", i)))
             return false;

@@ -5,7 +5,7 @@
  * Equal means: for all inputs that both graphs accept. This part shares nothing with the passes but the graph and the
  * geometry of places. What it does not understand is not proved. Taken as given: inputs that a trace does not show to
  * share storage do not; the storage of an input whose offset is not shown starts at the input; nobody relies on memory
- * that was never written. */
+ * that was never written. The second graph may let fewer results share memory than the first, but not more. */
 #ifndef REGRAFT_PROOF_PROOF_H
 #define REGRAFT_PROOF_PROOF_H
 
