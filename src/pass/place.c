@@ -64,6 +64,33 @@ static void check_argument(void *user, struct value *value) {
                                 check->call->operation->target.data, TEXT_ARGS(value->keyword));
 }
 
+static bool is_item(const struct value *use, const struct written *written) {
+    return use->use.user->kind == node_getitem && use->use.user->arguments[1].integer == written->item;
+}
+
+static bool item_escapes(const struct call *call, const struct written *written) {
+    for (const struct value *use = call->node->users; use; use = use->use.next)
+        if (is_item(use, written) && memory_escapes(call->placing->memory, use->use.user)) return true;
+    return false;
+}
+
+/* Why a result of the call would share memory with what it did not share it with before: another result of the graph, or
+ * an earlier one of this call that lives in the same buffer. */
+static const char *alias_of_results(const struct call *call, size_t index) {
+    struct memory *memory = call->placing->memory;
+    const struct written *written = &call->written[index];
+    for (const struct value *use = call->node->users; use; use = use->use.next) {
+        const char *reason =
+            is_item(use, written) ? placing_new_alias(call->placing, use->use.user, written->value) : NULL;
+        if (reason) return reason;
+    }
+    for (size_t i = 0; i < index && item_escapes(call, written); i++)
+        if (memory_place(memory, call->written[i].target)->root == memory_place(memory, written->value)->root &&
+            item_escapes(call, &call->written[i]))
+            return "the result is returned beside another that it must not share memory with";
+    return NULL;
+}
+
 /* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
 static const char *call_obstacle(struct call *call, size_t index) {
     struct written *written = &call->written[index];
@@ -76,13 +103,7 @@ static const char *call_obstacle(struct call *call, size_t index) {
             placing_overlap(call->placing, written->value, call->written[i].target))
             check.reason = text_format(call->placing->graph->arena, "%s writes an overlapping place, as %.*s",
                                        call->operation->target.data, TEXT_ARGS(call->written[i].argument->name));
-    if (check.reason) return check.reason;
-    for (const struct value *use = call->node->users; use; use = use->use.next) {
-        struct node *item = use->use.user;
-        if (item->kind == node_getitem && item->arguments[1].integer == written->item)
-            return placing_new_alias(call->placing, item, written->value);
-    }
-    return NULL;
+    return check.reason ? check.reason : alias_of_results(call, index);
 }
 
 static struct node *item_of(const struct call *call, int64_t index) {
