@@ -248,9 +248,7 @@ static bool run_copy(struct machine *machine, const struct node *node, struct it
 }
 
 /* as_strided_scatter counts from the start of the storage; that is understood where the base begins and is laid out so. */
-static bool same_numbers(struct machine *machine, const struct node *node, const struct tensor_value *base,
-                         const struct tensor_value *fresh) {
-    (void)machine;
+static bool same_numbers(const struct node *node, const struct tensor_value *base, const struct tensor_value *fresh) {
     if (!node_is(node, operation_aten_as_strided_scatter_default)) return true;
     return base->buffer->strides_known && fresh->buffer->strides_known && places_same(&base->place, &fresh->place);
 }
@@ -268,7 +266,7 @@ static bool run_update(struct machine *machine, struct node *node, struct item *
     regraft_status status = update_window(&inference, &fresh->place.layout, &window);
     prover->context->diagnostics.message = message;
     if (status != REGRAFT_OK || window.kind != window_view || !window.layout.strides) return false;
-    if (!same_numbers(machine, node, base, fresh)) return false;
+    if (!same_numbers(node, base, fresh)) return false;
     if (layout_same_sizes(prover->symbols, &window.layout, &source->place.layout) != answer_yes) return false;
     tensor_write(machine, fresh, tensor_read(machine, base));
     struct window_place place = {plus(prover, fresh->place.offset, window.offset), window.layout};
