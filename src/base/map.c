@@ -46,5 +46,4 @@ void **map_slot(struct map *map, const void *key, size_t length) {
     return &found->value;
 }
 
-size_t map_count(const struct map *map) { return HASH_COUNT(map->entries); }
 #pragma GCC diagnostic pop

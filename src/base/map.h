@@ -10,8 +10,6 @@ struct map *map_create(struct arena *arena);
 void *map_get(const struct map *map, const void *key, size_t length);
 /* Where the value of the key is kept; NULL is stored there first when the key is new. The key's bytes are copied. */
 void **map_slot(struct map *map, const void *key, size_t length);
-size_t map_count(const struct map *map);
-
 static inline void *map_get_text(const struct map *map, struct text key) { return map_get(map, key.data, key.length); }
 static inline void **map_slot_text(struct map *map, struct text key) { return map_slot(map, key.data, key.length); }
 

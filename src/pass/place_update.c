@@ -1,7 +1,8 @@
 /* Updates and write-backs in place. */
 #include "pass/placing.h"
 
-enum operation_id update_view(const struct node *update) {
+/* The view operation that reads what an update writes: slice for slice_scatter, ...; operation_unknown for index_put. */
+static enum operation_id update_view(const struct node *update) {
     switch (update->operation->id) {
     case operation_aten_slice_scatter_default:
         return operation_aten_slice_Tensor;

@@ -55,8 +55,6 @@ void placing_note_own_copy(struct placing *placing, struct node *node);
 
 /* ---- place_update.c ---- */
 
-/* The view operation that reads what an update writes: slice for slice_scatter, ...; operation_unknown for index_put. */
-enum operation_id update_view(const struct node *update);
 regraft_status place_update(struct placing *placing, struct node *update);
 bool placing_is_write_back(struct placing *placing, const struct node *node);
 regraft_status place_write_back(struct placing *placing, struct node *copy);

@@ -21,21 +21,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_INIT:
         options_init(state, operations_options, &options->input);
         return 0;
-    case key_graph: {
-        long graph = option_number(state, "--graph", argument, 0);
-        if (graph > INT32_MAX) argp_error(state, "--graph is too large: %s", argument);
-        options->input.graph = (int)graph;
-        return 0;
-    }
-    case ARGP_KEY_ARG:
-        if (options->path) argp_error(state, "one LOG, not two: '%s'", argument);
-        options->path = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!options->path) argp_error(state, "no LOG given");
+    case key_graph:
+        options->input.graph = option_graph(state, argument);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return option_operand(state, key, argument, "LOG", &options->path);
     }
 }
 

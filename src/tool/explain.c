@@ -12,15 +12,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_INIT:
         options_init(state, graph_options, &options->input);
         return 0;
-    case ARGP_KEY_ARG:
-        if (options->path) argp_error(state, "one GRAPH, not two: '%s'", argument);
-        options->path = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!options->path) argp_error(state, "no GRAPH given");
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return option_operand(state, key, argument, "GRAPH", &options->path);
     }
 }
 

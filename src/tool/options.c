@@ -31,15 +31,32 @@ long option_number(struct argp_state *state, const char *option, const char *arg
     return number;
 }
 
+int option_graph(struct argp_state *state, const char *argument) {
+    long graph = option_number(state, "--graph", argument, 0);
+    if (graph > INT32_MAX) argp_error(state, "--graph is too large: %s", argument);
+    return (int)graph;
+}
+
+error_t option_operand(struct argp_state *state, int key, char *argument, const char *noun, const char **path) {
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (*path) argp_error(state, "one %s, not two: '%s'", noun, argument);
+        *path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!*path) argp_error(state, "no %s given", noun);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_input(int key, char *argument, struct argp_state *state) {
     struct input_options *options = state->input;
     switch (key) {
-    case key_graph: {
-        long graph = option_number(state, "--graph", argument, 0);
-        if (graph > INT32_MAX) argp_error(state, "--graph is too large: %s", argument);
-        options->graph = (int)graph;
+    case key_graph:
+        options->graph = option_graph(state, argument);
         return 0;
-    }
     case key_stage:
         options->stage = argument;
         return 0;

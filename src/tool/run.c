@@ -34,16 +34,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'o':
         options->output = argument;
         return 0;
-    case ARGP_KEY_ARG:
-        if (options->path) argp_error(state, "one GRAPH, not two: '%s'", argument);
-        options->path = argument;
-        return 0;
     case ARGP_KEY_END:
-        if (!options->path) argp_error(state, "no GRAPH given");
+        option_operand(state, key, argument, "GRAPH", &options->path);
         if (!options->inputs) argp_error(state, "no --inputs given");
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return option_operand(state, key, argument, "GRAPH", &options->path);
     }
 }
 

@@ -50,6 +50,10 @@ void options_init(struct argp_state *state, const struct argp_child *children, s
 
 /* A whole number of an option's argument from `least` on; ends the program with a usage error otherwise. */
 long option_number(struct argp_state *state, const char *option, const char *argument, long least);
+/* The number of a graph, from 0. */
+int option_graph(struct argp_state *state, const char *argument);
+/* The keys of a command that takes one file, a `noun`; ARGP_ERR_UNKNOWN for all others. */
+error_t option_operand(struct argp_state *state, int key, char *argument, const char *noun, const char **path);
 
 /* ---- input ---- */
 
