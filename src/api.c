@@ -254,6 +254,7 @@ size_t regraft_node_user_count(const regraft_node *node) { return node_user_coun
 
 const char *regraft_pass_name(size_t index) { return pass_at(index) ? pass_at(index)->name : NULL; }
 const char *regraft_pass_summary(size_t index) { return pass_at(index) ? pass_at(index)->summary : NULL; }
+const char *regraft_pass_parameters(size_t index) { return pass_at(index) ? pass_at(index)->parameters : NULL; }
 
 const char *regraft_operation_schema(const regraft_context *context, size_t index) {
     const struct operation *operation = operations_row(context->context.operations, index);

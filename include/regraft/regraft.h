@@ -158,6 +158,8 @@ REGRAFT_API size_t regraft_node_user_count(const regraft_node *node);
 
 REGRAFT_API const char *regraft_pass_name(size_t index);
 REGRAFT_API const char *regraft_pass_summary(size_t index);
+/* What a pipeline can say in braces behind the pass, `NAME=FORM NAME=FORM` (docs/command-line.md); "" for nothing. */
+REGRAFT_API const char *regraft_pass_parameters(size_t index);
 REGRAFT_API const char *regraft_operation_schema(const regraft_context *context, size_t index);
 REGRAFT_API const char *regraft_operation_class(const regraft_context *context, size_t index);
 

@@ -11,6 +11,7 @@ struct node;
 struct graph;
 struct window;
 struct memory;
+struct parameters;
 
 enum value_kind {
     value_none,
@@ -143,9 +144,10 @@ struct graph {
     bool prints_frees;                 /* the text frees names (`x = None`), as FX does */
     struct input_memory *input_memory; /* one for each placeholder in order, or NULL */
     VECTOR(struct remark) remarks;
-    VECTOR(struct copy) copies; /* of a placed graph */
-    bool placed;                /* every write names its buffer: the stage after `place` */
-    const char *pass;           /* the pass that runs, for remarks */
+    VECTOR(struct copy) copies;          /* of a placed graph */
+    bool placed;                         /* every write names its buffer: the stage after `place` */
+    const char *pass;                    /* the pass that runs, for remarks */
+    const struct parameters *parameters; /* that the pipeline gives it (pass/parameter.h) */
 };
 
 struct graph *graph_create(struct context *context);

@@ -1,4 +1,5 @@
 /* regraft opt: runs passes over the graphs of a file and prints them. */
+#include "pass/pass.h"
 #include "tool/internals.h"
 #include "tool/opt.h"
 

@@ -33,8 +33,6 @@ void opt_print_remarks(const struct opt_record *record);
 void opt_print_timing(const struct opt_record *record);
 json_t *opt_json(const struct opt_record *record);
 
-/* Part `index` of a pipeline, such as `cse`; "" after the last. */
-struct text pipeline_part(struct text pipeline, size_t index);
 /* Writes the graph as it stood before the last pass of the record, with what to do to see the failure again. */
 void opt_write_reproducer(const struct opt_record *record, int index, const char *message);
 

@@ -16,7 +16,11 @@ static const struct argp argp = {
 static void print_text(struct tool *tool, struct builder *out) {
     struct table table;
     table_init(&table, tool->arena, 2);
-    for (size_t i = 0; regraft_pass_name(i); i++) table_row(&table, regraft_pass_name(i), regraft_pass_summary(i));
+    for (size_t i = 0; regraft_pass_name(i); i++) {
+        table_row(&table, regraft_pass_name(i), regraft_pass_summary(i));
+        if (*regraft_pass_parameters(i))
+            table_row(&table, "", text_format(tool->arena, "{%s}", regraft_pass_parameters(i)));
+    }
     table_print(out, &table);
     builder_format(out, "\ndefault: %s\n", regraft_default_pipeline());
 }
@@ -25,8 +29,8 @@ static void print_json(struct tool *tool, struct builder *out) {
     json_t *passes = json_array();
     (void)tool;
     for (size_t i = 0; regraft_pass_name(i); i++)
-        json_array_append_new(
-            passes, json_pack("{s:s, s:s}", "name", regraft_pass_name(i), "summary", regraft_pass_summary(i)));
+        json_array_append_new(passes, json_pack("{s:s, s:s, s:s}", "name", regraft_pass_name(i), "parameters",
+                                                regraft_pass_parameters(i), "summary", regraft_pass_summary(i)));
     json_print(out, json_pack("{s:o, s:s}", "passes", passes, "default", regraft_default_pipeline()));
 }
 

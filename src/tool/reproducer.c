@@ -2,17 +2,8 @@
  *
  * Nothing is kept during a good run. After a failure the graph is read again and all passes before the failed one run
  * again; they are deterministic, so the graph is what it was. */
+#include "pass/pass.h"
 #include "tool/opt.h"
-
-struct text pipeline_part(struct text pipeline, size_t index) {
-    struct text rest = pipeline, part = {"", 0};
-    for (size_t i = 0; i <= index; i++) {
-        const char *comma = rest.length ? memchr(rest.data, ',', rest.length) : NULL;
-        part = (struct text){rest.data, comma ? (size_t)(comma - rest.data) : rest.length};
-        rest = text_skip(rest, part.length + 1);
-    }
-    return part;
-}
 
 /* Every line of the message as a comment. */
 static void add_comment(struct builder *out, const char *message) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "pass/pass.h"
 #include "tool/opt.h" /* before cmocka, which has a macro `fail` */
 
 #include <cmocka.h>
@@ -62,6 +63,8 @@ static void pipelines_have_parts(void **state) {
     assert_true(text_is(pipeline_part(TEXT("cse,dce"), 1), "dce"));
     assert_int_equal(pipeline_part(TEXT("cse,dce"), 2).length, 0);
     assert_int_equal(pipeline_part(TEXT(""), 0).length, 0);
+    assert_true(text_is(pipeline_part(TEXT("place{a=b,c},dce"), 0), "place{a=b,c}"));
+    assert_true(text_is(pipeline_part(TEXT("place{a=b,c},dce"), 1), "dce"));
 }
 
 static void tables_line_up(void **state) {
