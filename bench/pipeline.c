@@ -24,11 +24,12 @@ static double now(void) {
     return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
 }
 
-static void add_pass(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
+static regraft_status add_pass(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
     struct sample *sample = user;
     (void)graph;
     (void)pass;
     if (after) sample->passes += seconds * 1e3;
+    return REGRAFT_OK;
 }
 
 static regraft_status measure(regraft_context *context, const char *path, struct sample *sample, size_t *nodes) {

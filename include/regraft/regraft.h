@@ -104,8 +104,9 @@ typedef struct regraft_run_options {
     size_t struct_size;
     long bisect_limit; /* run only this many passes; -1: all */
     int verify;        /* run the verifier after each pass (1, the default) or not (0) */
-    /* Called before (`after` 0) and after (1) each pass, when not NULL; `seconds` is 0 before. */
-    void (*observe)(void *user, regraft_graph *graph, const char *pass, int after, double seconds);
+    /* Called before (`after` 0) and after (1) each pass, when not NULL; `seconds` is 0 before. Anything but REGRAFT_OK ends
+     * the run with that status. */
+    regraft_status (*observe)(void *user, regraft_graph *graph, const char *pass, int after, double seconds);
     void *user;
 } regraft_run_options;
 #define REGRAFT_RUN_OPTIONS_INIT                                                                                       \

@@ -2,32 +2,35 @@
 
 #include "interp/random_inputs.h"
 
-static regraft_status run_and_compare(const struct outcome *first, struct graph *b, const struct bindings *bindings,
-                                      struct arena *arena, struct comparison *comparison) {
-    struct outcome second;
+regraft_status check_graphs(struct graph *a, struct graph *b, const struct bindings *bindings, struct arena *arena,
+                            struct comparison *comparison) {
+    struct outcome first, second;
+    *comparison = (struct comparison){0};
+    TRY(interpret(a, bindings, arena, &first));
     TRY(interpret(b, bindings, arena, &second));
-    compare_outcomes(arena, &second, first, comparison);
+    compare_outcomes(arena, &second, &first, comparison);
     return REGRAFT_OK;
 }
 
-regraft_status check_graphs(struct graph *a, struct graph *b, const struct bindings *bindings, struct arena *arena,
-                            struct comparison *comparison) {
-    struct outcome first;
-    TRY(interpret(a, bindings, arena, &first));
-    return run_and_compare(&first, b, bindings, arena, comparison);
+static regraft_status run_trial(struct graph *a, struct graph *b, struct random_options options, struct arena *arena,
+                                struct comparison *comparison) {
+    struct bindings bindings;
+    TRY(random_bindings(a, options, arena, &bindings));
+    return check_graphs(a, b, &bindings, arena, comparison);
 }
 
-/* Inputs for graph `a`, and what it gives for them. Symbols differ in every second trial, if the graph bears it. */
-static regraft_status first_outcome(struct graph *a, uint64_t seed, bool equal, struct arena *arena,
-                                    struct bindings *bindings, struct outcome *outcome) {
+/* Every second seed gives each symbol a value of its own. Most graphs only run when some of their symbols agree (the
+ * number of tokens has a name for each input), and what one of the graphs refuses is then tried with one value for all. */
+static regraft_status run_seed(struct graph *a, struct graph *b, uint64_t seed, struct arena *arena,
+                               struct comparison *comparison) {
     struct diagnostics *diagnostics = &a->context->diagnostics;
     const char *before = diagnostics->message;
-    if (!equal && random_bindings(a, (struct random_options){seed, false}, arena, bindings) == REGRAFT_OK &&
-        interpret(a, bindings, arena, outcome) == REGRAFT_OK)
-        return REGRAFT_OK;
+    struct random_options options = {seed, seed % 2 == 0};
+    regraft_status status = run_trial(a, b, options, arena, comparison);
+    if (status == REGRAFT_OK || options.equal_symbols) return status;
     diagnostics->message = before;
-    TRY(random_bindings(a, (struct random_options){seed, true}, arena, bindings));
-    return interpret(a, bindings, arena, outcome);
+    options.equal_symbols = true;
+    return run_trial(a, b, options, arena, comparison);
 }
 
 regraft_status check_random(struct graph *a, struct graph *b, struct check_options options, struct arena *arena,
@@ -35,12 +38,9 @@ regraft_status check_random(struct graph *a, struct graph *b, struct check_optio
     double largest = 0;
     *comparison = (struct comparison){.equal = true};
     for (*trial = 0; *trial < options.trials && comparison->equal; ++*trial) {
-        struct bindings bindings;
-        struct outcome outcome;
         struct arena *scratch = arena_child(arena);
-        struct comparison result = {0};
-        regraft_status status = first_outcome(a, options.seed + *trial, *trial % 2 == 0, scratch, &bindings, &outcome);
-        if (status == REGRAFT_OK) status = run_and_compare(&outcome, b, &bindings, scratch, &result);
+        struct comparison result;
+        regraft_status status = run_seed(a, b, options.seed + *trial, scratch, &result);
         if (status == REGRAFT_OK) compare_keep(arena, &result, comparison);
         arena_destroy(scratch);
         TRY(status);

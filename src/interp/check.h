@@ -10,8 +10,8 @@ regraft_status check_graphs(struct graph *a, struct graph *b, const struct bindi
                             struct comparison *comparison);
 
 /* The same on random inputs, `trials` times or until a difference is found: `comparison` is that of the last trial,
- * with the largest norm of all of them; `trial` says which it was, from 0. Sizes that graph `a` does not accept when
- * they differ are made equal. */
+ * with the largest norm of all of them; `trial` says which it was, from 0; trial i has the seed `seed` + i. Sizes that the
+ * graphs do not accept when they differ are made equal. */
 struct check_options {
     uint64_t seed;
     size_t trials;

@@ -23,7 +23,7 @@ static double now(void) {
 static regraft_status run_step(struct graph *graph, const struct step *step, const regraft_run_options *options) {
     struct context *context = graph->context;
     const struct pass *pass = step->pass;
-    if (options->observe) options->observe(options->user, (regraft_graph *)graph, pass->name, 0, 0);
+    if (options->observe) TRY(options->observe(options->user, (regraft_graph *)graph, pass->name, 0, 0));
     struct arena *scratch = arena_child(graph->arena);
     double start = now();
     graph->pass = pass->name;
@@ -39,7 +39,7 @@ static regraft_status run_step(struct graph *graph, const struct step *step, con
         status = REGRAFT_INTERNAL;
     }
     if (status == REGRAFT_OK && options->observe)
-        options->observe(options->user, (regraft_graph *)graph, pass->name, 1, seconds);
+        status = options->observe(options->user, (regraft_graph *)graph, pass->name, 1, seconds);
     return status;
 }
 

@@ -3,7 +3,16 @@
 #include "tool/internals.h"
 #include "tool/opt.h"
 
-enum { key_print_before = 2000, key_print_after, key_bisect, key_timing, key_remarks, key_no_verify, key_reproducer };
+enum {
+    key_print_before = 2000,
+    key_print_after,
+    key_bisect,
+    key_timing,
+    key_remarks,
+    key_no_verify,
+    key_verify_each,
+    key_reproducer
+};
 
 static const struct argp_option entries[] = {
     {"passes", 'p', "PIPELINE", 0, "The passes to run, separated by commas (default: the functional pipeline)", 0},
@@ -14,6 +23,8 @@ static const struct argp_option entries[] = {
     {"timing", key_timing, NULL, 0, "Print how long each pass took", 1},
     {"remarks", key_remarks, NULL, 0, "Print what the passes did or refused, and why", 1},
     {"no-verify", key_no_verify, NULL, 0, "Do not verify the graph after each pass", 1},
+    {"verify-each", key_verify_each, "HOW", 0,
+     "After each pass: rules, the verifier (the default); check, that and 'regraft check' with the graph before", 1},
     {"reproducer", key_reproducer, "FILE", 0, "Where a failed pass leaves its reproducer", 1},
     {0},
 };
@@ -64,6 +75,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case key_no_verify:
         options->no_verify = true;
         return 0;
+    case key_verify_each:
+        options->check_each = strcmp(argument, "check") == 0;
+        if (!options->check_each && strcmp(argument, "rules") != 0)
+            argp_error(state, "--verify-each takes rules or check, found '%s'", argument);
+        return 0;
     case key_reproducer:
         options->reproducer = argument;
         return 0;
@@ -89,7 +105,7 @@ static void print_around(regraft_graph *graph, const char *when, const char *pas
     fprintf(stderr, "# ---- %s %s\n%s", when, pass, regraft_graph_print(graph));
 }
 
-static void observe(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
+static regraft_status observe(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
     struct opt_record *record = user;
     const struct opt_options *options = record->options;
     size_t nodes = regraft_graph_node_count(graph);
@@ -97,12 +113,13 @@ static void observe(void *user, regraft_graph *graph, const char *pass, int afte
         vector_push(record->tool->arena, &record->passes, (struct pass_record){.pass = pass, .nodes_before = nodes});
         if (options->bisect_limit >= 0) fprintf(stderr, "BISECT: running pass (%zu) %s\n", record->passes.count, pass);
         if (selects(options->print_before, pass)) print_around(graph, "before", pass);
-        return;
+        return options->check_each ? opt_keep(record, tool_graph(graph)) : REGRAFT_OK;
     }
     struct pass_record *last = &record->passes.items[record->passes.count - 1];
     last->seconds = seconds;
     last->nodes_after = nodes;
     if (selects(options->print_after, pass)) print_around(graph, "after", pass);
+    return options->check_each ? opt_compare(record, tool_graph(graph), pass) : REGRAFT_OK;
 }
 
 static void print_not_run(const struct opt_options *options, size_t run) {

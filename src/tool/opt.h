@@ -2,13 +2,14 @@
 #ifndef REGRAFT_TOOL_OPT_H
 #define REGRAFT_TOOL_OPT_H
 
-#include "tool/tool.h"
+#include "tool/internals.h"
 
 struct opt_options {
     struct input_options input;
     const char *path, *pipeline, *output, *print_before, *print_after, *reproducer;
     long bisect_limit; /* -1: none */
     bool timing, remarks, no_verify;
+    bool check_each; /* --verify-each=check */
 };
 
 struct pass_record {
@@ -24,6 +25,7 @@ struct opt_record {
     regraft_graph *graph;
     size_t nodes_before;
     VECTOR(struct pass_record) passes; /* those that were started */
+    struct graph *before;              /* with --verify-each=check: the graph as it was before the last of them */
 };
 
 /* Where graph `index` comes from: the options with --graph set to it. */
@@ -32,6 +34,11 @@ regraft_status opt_read(struct tool *tool, const struct opt_options *options, in
 void opt_print_remarks(const struct opt_record *record);
 void opt_print_timing(const struct opt_record *record);
 json_t *opt_json(const struct opt_record *record);
+
+/* --verify-each=check: keeps the graph as it is before a pass, and after it compares. REGRAFT_INTERNAL, with the message in
+ * the context, when the pass changed what the graph computes; a note on standard error where that could not be decided. */
+regraft_status opt_keep(struct opt_record *record, struct graph *graph);
+regraft_status opt_compare(struct opt_record *record, struct graph *graph, const char *pass);
 
 /* Writes the graph as it stood before the last pass of the record, with what to do to see the failure again. */
 void opt_write_reproducer(const struct opt_record *record, int index, const char *message);

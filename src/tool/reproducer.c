@@ -41,7 +41,8 @@ void opt_write_reproducer(const struct opt_record *record, int index, const char
     builder_init(&out, record->tool->arena);
     builder_format(&out, "# regraft %s failed in the pass %.*s:\n", regraft_version(), TEXT_ARGS(failed));
     add_comment(&out, message);
-    builder_format(&out, "# regraft opt %s -p '%.*s'\n%s", options->reproducer, TEXT_ARGS(failed), text);
+    builder_format(&out, "# regraft opt %s -p '%.*s'%s\n%s", options->reproducer, TEXT_ARGS(failed),
+                   options->check_each ? " --verify-each=check" : "", text);
     if (output_write(options->reproducer, builder_text(&out)) == REGRAFT_OK)
         fprintf(stderr, "regraft: note: reproducer written to '%s'\n", options->reproducer);
 }

@@ -193,10 +193,11 @@ static void walk(regraft_graph *graph) {
 }
 
 /* Prints after each pass: one entry point inside another. */
-static void print_inside(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
+static regraft_status print_inside(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
     (void)pass;
     (void)seconds;
     if (after && !regraft_graph_print(graph)) *(bool *)user = true;
+    return REGRAFT_OK;
 }
 
 static bool transform(regraft_context *context, const char *name, struct text bytes) {

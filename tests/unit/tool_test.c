@@ -57,6 +57,35 @@ static void reproducer_holds_the_graph_before_the_failed_pass(void **state) {
     arena_destroy(tool.arena);
 }
 
+/* A pass that exchanges the operands of a sum proves equal; one that makes a difference of it is named, and the elements too. */
+static void each_pass_is_checked(void **state) {
+    (void)state;
+    struct tool tool = {.arena = arena_create(NULL)};
+    struct opt_options options = {.input.graph = -1, .check_each = true};
+    struct opt_record record = {.tool = &tool, .options = &options};
+    assert_int_equal(tool_open(&tool, &options.input), REGRAFT_OK);
+    assert_int_equal(
+        regraft_graph_read_memory(tool.context, "text", graph_text, strlen(graph_text), NULL, &record.graph),
+        REGRAFT_OK);
+    struct graph *graph = tool_graph(record.graph);
+    struct node *sum = graph_find(graph, TEXT("add")), *second = graph_find(graph, TEXT("neg_1"));
+    assert_int_equal(opt_keep(&record, graph), REGRAFT_OK);
+    value_set_node(sum, &sum->arguments[0], second);
+    assert_int_equal(opt_compare(&record, graph, "cse"), REGRAFT_OK);
+    assert_string_equal(regraft_message(tool.context), "");
+
+    assert_int_equal(opt_keep(&record, graph), REGRAFT_OK);
+    value_set_node(sum, &sum->arguments[0], graph_find(graph, TEXT("x")));
+    assert_int_equal(opt_compare(&record, graph, "cse"), REGRAFT_INTERNAL);
+    const char *message = regraft_message(tool.context);
+    assert_non_null(strstr(message, "internal error: the pass cse changed what the graph computes"));
+    assert_non_null(strstr(message, "out0:"));
+    assert_non_null(strstr(message, "note: different in trial 1: --seed 0 --trials 1\n"));
+    assert_non_null(strstr(message, "note: not proved: out0"));
+    regraft_context_destroy(tool.context);
+    arena_destroy(tool.arena);
+}
+
 static void pipelines_have_parts(void **state) {
     (void)state;
     assert_true(text_is(pipeline_part(TEXT("cse,dce"), 0), "cse"));
@@ -84,6 +113,7 @@ static void tables_line_up(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reproducer_holds_the_graph_before_the_failed_pass),
+        cmocka_unit_test(each_pass_is_checked),
         cmocka_unit_test(pipelines_have_parts),
         cmocka_unit_test(tables_line_up),
     };
