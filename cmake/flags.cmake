@@ -4,6 +4,7 @@ target_include_directories(regraft_flags INTERFACE ${PROJECT_SOURCE_DIR}/include
 target_compile_definitions(regraft_flags INTERFACE _POSIX_C_SOURCE=200809L) # clock_gettime, fdopen, mkstemp
 target_compile_options(regraft_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow -Wvla
     $<$<BOOL:${REGRAFT_WERROR}>:-Werror>)
+target_compile_options(regraft_flags INTERFACE -ffp-contract=off) # the interpreter's roundings are stated to the bit
 
 if(REGRAFT_SANITIZERS)
     target_compile_options(regraft_flags INTERFACE -fsanitize=${REGRAFT_SANITIZERS} -fno-sanitize-recover=all

@@ -5,6 +5,12 @@
 
 /* ---- rotation ---- */
 
+/* What a rotation computes in: every product and every sum is rounded once, to f32 (to f64 for elements of f64), with no
+ * fused multiply-add; a store rounds once more, to the element type. */
+static double in_precision(const struct tensor *x, double value) {
+    return x->dtype == dtype_f64 ? value : (double)(float)value;
+}
+
 /* The rotated part of one head of one token. */
 static void rotate_head(const struct rotation *rotation, const struct tensor *x, int64_t start, int64_t position) {
     const struct tensor *table = rotation->cos_sin;
@@ -13,11 +19,12 @@ static void rotate_head(const struct rotation *rotation, const struct tensor *x,
     for (int64_t i = 0; i < half; i++) {
         int64_t first = start + (rotation->offset + (rotation->neox ? i : 2 * i)) * step;
         int64_t second = first + (rotation->neox ? half : 1) * step;
-        double cosine = tensor_real(table, row + i * row_stride(table));
-        double sine = tensor_real(table, row + (half + i) * row_stride(table)) * (rotation->inverse ? -1 : 1);
+        double cosine = in_precision(x, tensor_real(table, row + i * row_stride(table)));
+        double sine = in_precision(x, tensor_real(table, row + (half + i) * row_stride(table)));
         double a = tensor_real(x, first), b = tensor_real(x, second);
-        tensor_set_real(x, first, a * cosine - b * sine);
-        tensor_set_real(x, second, b * cosine + a * sine);
+        if (rotation->inverse) sine = -sine;
+        tensor_set_real(x, first, in_precision(x, in_precision(x, a * cosine) - in_precision(x, b * sine)));
+        tensor_set_real(x, second, in_precision(x, in_precision(x, b * cosine) + in_precision(x, a * sine)));
     }
 }
 
@@ -138,108 +145,114 @@ regraft_status cache_write(struct call *call, const struct tensor *cache, const 
     return REGRAFT_OK;
 }
 
-regraft_status kernel_reshape_and_cache_flash(struct call *call) {
-    const struct tensor *slots = call_tensor(call, "slot_mapping");
+/* ---- the cache of an attention: keys and values ---- */
+
+regraft_status attention_cache_given(struct call *call, struct attention_cache *cache) {
     struct text name = call_text(call, "kv_cache_dtype");
-    struct cache_format keys, values;
-    TRY(cache_format(call, name, call_tensor(call, "k_scale"), &keys));
-    TRY(cache_format(call, name, call_tensor(call, "v_scale"), &values));
-    TRY(cache_write(call, call_tensor(call, "key_cache"), slots, 0, call_tensor(call, "key"), &keys));
-    return cache_write(call, call_tensor(call, "value_cache"), slots, 0, call_tensor(call, "value"), &values);
+    cache->keys = *call_tensor(call, "key_cache");
+    cache->values = *call_tensor(call, "value_cache");
+    cache->slots = *call_tensor(call, "slot_mapping");
+    TRY(cache_format(call, name, call_tensor(call, "k_scale"), &cache->key_format));
+    return cache_format(call, name, call_tensor(call, "v_scale"), &cache->value_format);
 }
-
-/* A row of the latent cache is [kv_c | k_pe]. */
-static regraft_status write_latent(struct call *call, const struct tensor *cache, const struct tensor *slots,
-                                   const struct tensor *kv_c, const struct tensor *k_pe,
-                                   const struct cache_format *format) {
-    TRY(cache_write(call, cache, slots, 0, kv_c, format));
-    return cache_write(call, cache, slots, elements_behind(kv_c, 1), k_pe, format);
-}
-
-regraft_status kernel_concat_and_cache_mla(struct call *call) {
-    struct cache_format format;
-    TRY(cache_format(call, call_text(call, "kv_cache_dtype"), call_tensor(call, "scale"), &format));
-    return write_latent(call, call_tensor(call, "kv_cache"), call_tensor(call, "slot_mapping"),
-                        call_tensor(call, "kv_c"), call_tensor(call, "k_pe"), &format);
-}
-
-/* ---- caches of a layer, reached through its name ---- */
 
 static regraft_status layer_state(struct call *call, const char *field, struct tensor *tensor) {
     return run_state(call->run, call->node, call_text(call, "layer_name"), field, tensor);
 }
 
-/* The results that only carry an order: no elements. */
-static regraft_status return_nothing(struct call *call, enum dtype dtype) {
-    struct tensor empty;
-    return call_create_result(call, dtype, &(struct shape){1, {0}}, &empty);
+double layer_scale(struct call *call, const char *field) {
+    struct text name = text_of(text_format(call->arena, "%.*s/%s", TEXT_ARGS(call_text(call, "layer_name")), field));
+    const struct tensor *scale = tensor_set_find(&call->run->bindings->tensors, name);
+    return scale && tensor_count(scale) == 1 ? tensor_real(scale, scale->offset) : 1;
 }
 
-/* kv_cache [blocks, 2, block_size, kv_heads, head_size] */
-regraft_status kernel_unified_kv_cache_update(struct call *call) {
-    const struct tensor *key = call_tensor(call, "key"), *value = call_tensor(call, "value");
-    const struct cache_format format = {false, 1};
-    struct tensor cache, slots;
-    TRY(layer_state(call, "kv_cache", &cache));
-    TRY(layer_state(call, "slot_mapping", &slots));
-    if (cache.shape.rank != 5 || cache.shape.sizes[1] != 2)
+/* A layer's cache of 8-bit floats is scaled. */
+static struct cache_format layer_format(struct call *call, const struct tensor *cache, const char *field) {
+    bool scaled = cache->dtype == dtype_f8e4m3fn || cache->dtype == dtype_u8;
+    return (struct cache_format){scaled, scaled ? layer_scale(call, field) : 1};
+}
+
+regraft_status attention_cache_of_layer(struct call *call, struct attention_cache *cache) {
+    struct tensor both;
+    TRY(layer_state(call, "kv_cache", &both));
+    TRY(layer_state(call, "slot_mapping", &cache->slots));
+    if (both.shape.rank != 5 || both.shape.sizes[1] != 2)
         return call_fail(call, REGRAFT_REJECTED,
                          "expected a cache of sizes [blocks, 2, block_size, heads, width], found %s",
-                         shape_print(call->arena, &cache.shape));
-    for (int64_t half = 0; half < 2; half++) {
-        struct tensor part = cache;
-        part.shape =
-            (struct shape){4, {cache.shape.sizes[0], cache.shape.sizes[2], cache.shape.sizes[3], cache.shape.sizes[4]}};
-        memmove(&part.strides[1], &part.strides[2], 3 * sizeof *part.strides);
-        part.offset += half * cache.strides[1];
-        TRY(cache_write(call, &part, &slots, 0, half ? value : key, &format));
-    }
-    return return_nothing(call, key->dtype);
+                         shape_print(call->arena, &both.shape));
+    cache->keys = both;
+    cache->keys.shape =
+        (struct shape){4, {both.shape.sizes[0], both.shape.sizes[2], both.shape.sizes[3], both.shape.sizes[4]}};
+    memmove(&cache->keys.strides[1], &both.strides[2], 3 * sizeof *both.strides);
+    cache->values = cache->keys;
+    cache->values.offset += both.strides[1];
+    cache->key_format = layer_format(call, &both, "k_scale");
+    cache->value_format = layer_format(call, &both, "v_scale");
+    return REGRAFT_OK;
 }
 
-static regraft_status update_latent(struct call *call, const struct tensor *kv_c, const struct tensor *k_pe,
-                                    const struct tensor *scale) {
-    struct cache_format format;
-    struct tensor cache, slots;
-    TRY(cache_format(call, call_text(call, "kv_cache_dtype"), scale, &format));
-    TRY(layer_state(call, "kv_cache", &cache));
-    TRY(layer_state(call, "slot_mapping", &slots));
-    return write_latent(call, &cache, &slots, kv_c, k_pe, &format);
+regraft_status attention_cache_write(struct call *call, const struct attention_cache *cache, const struct tensor *key,
+                                     const struct tensor *value) {
+    TRY(cache_write(call, &cache->keys, &cache->slots, 0, key, &cache->key_format));
+    return cache_write(call, &cache->values, &cache->slots, 0, value, &cache->value_format);
+}
+
+/* ---- the cache of a latent attention: rows [kv_c | k_pe] ---- */
+
+regraft_status latent_cache_given(struct call *call, struct latent_cache *cache) {
+    cache->rows = *call_tensor(call, "kv_cache");
+    cache->slots = *call_tensor(call, "slot_mapping");
+    return cache_format(call, call_text(call, "kv_cache_dtype"), call_tensor(call, "scale"), &cache->format);
+}
+
+regraft_status latent_cache_of_layer(struct call *call, const struct tensor *scale, struct latent_cache *cache) {
+    TRY(cache_format(call, call_text(call, "kv_cache_dtype"), scale, &cache->format));
+    TRY(layer_state(call, "kv_cache", &cache->rows));
+    return layer_state(call, "slot_mapping", &cache->slots);
+}
+
+regraft_status latent_cache_write(struct call *call, const struct latent_cache *cache, const struct tensor *kv_c,
+                                  const struct tensor *k_pe) {
+    TRY(cache_write(call, &cache->rows, &cache->slots, 0, kv_c, &cache->format));
+    return cache_write(call, &cache->rows, &cache->slots, elements_behind(kv_c, 1), k_pe, &cache->format);
+}
+
+/* ---- vLLM's calls ---- */
+
+regraft_status kernel_reshape_and_cache_flash(struct call *call) {
+    struct attention_cache cache;
+    TRY(attention_cache_given(call, &cache));
+    return attention_cache_write(call, &cache, call_tensor(call, "key"), call_tensor(call, "value"));
+}
+
+regraft_status kernel_concat_and_cache_mla(struct call *call) {
+    struct latent_cache cache;
+    TRY(latent_cache_given(call, &cache));
+    return latent_cache_write(call, &cache, call_tensor(call, "kv_c"), call_tensor(call, "k_pe"));
+}
+
+regraft_status cache_dummy(struct call *call, size_t index, enum dtype dtype, struct tensor *dummy) {
+    return call_create(call, index, dtype, &(struct shape){1, {0}}, dummy);
+}
+
+static regraft_status return_dummy(struct call *call, enum dtype dtype) {
+    struct tensor dummy;
+    TRY(cache_dummy(call, 0, dtype, &dummy));
+    return call_return(call, &dummy);
+}
+
+regraft_status kernel_unified_kv_cache_update(struct call *call) {
+    const struct tensor *key = call_tensor(call, "key");
+    struct attention_cache cache;
+    TRY(attention_cache_of_layer(call, &cache));
+    TRY(attention_cache_write(call, &cache, key, call_tensor(call, "value")));
+    return return_dummy(call, key->dtype);
 }
 
 regraft_status kernel_unified_mla_kv_cache_update(struct call *call) {
     const struct tensor *kv_c = call_tensor(call, "kv_c_normed");
-    TRY(update_latent(call, kv_c, call_tensor(call, "k_pe"), call_tensor(call, "k_scale")));
-    return return_nothing(call, kv_c->dtype);
-}
-
-/* Rotates q_pe in place, and `k_pe` too; writes the cache. */
-static regraft_status rotate_and_cache(struct call *call, const struct tensor *k_pe) {
-    const struct tensor *q_pe = call_tensor(call, "q_pe"), *table = call_tensor(call, "cos_sin_cache");
-    if (q_pe->shape.rank == 0 || k_pe->shape.rank == 0)
-        return call_fail(call, REGRAFT_REJECTED, "q_pe and k_pe need dimensions");
-    struct rotation rotation = {call_tensor(call, "positions"), table, row_length(q_pe), 0,
-                                call_boolean(call, "is_neox"),  false};
-    TRY(rotate(call, &rotation, q_pe));
-    rotation.head_size = row_length(k_pe);
-    TRY(rotate(call, &rotation, k_pe));
-    return update_latent(call, call_tensor(call, "kv_c"), k_pe, call_tensor(call, "kv_cache_scale"));
-}
-
-regraft_status kernel_fused_concat_and_cache_mla_rope(struct call *call) {
-    return rotate_and_cache(call, call_tensor(call, "k_pe"));
-}
-
-/* The rotated k_pe goes to k_pe_out; k_pe stays as it is. */
-regraft_status kernel_fused_concat_and_cache_mla_rope_out(struct call *call) {
-    const struct tensor *k_pe = call_tensor(call, "k_pe"), *out = call_tensor(call, "k_pe_out");
-    struct tensor rotated = tensor_convert(call->scratch, k_pe, k_pe->dtype);
-    TRY(rotate_and_cache(call, &rotated));
-    if (tensor_count(out) != tensor_count(k_pe))
-        return call_fail(call, REGRAFT_REJECTED, "k_pe of sizes %s does not fit k_pe_out of sizes %s",
-                         shape_print(call->arena, &k_pe->shape), shape_print(call->arena, &out->shape));
-    rotated.shape = out->shape; /* both row-major */
-    shape_contiguous_strides(&rotated.shape, rotated.strides);
-    tensor_copy(call->scratch, out, &rotated);
-    return REGRAFT_OK;
+    struct latent_cache cache;
+    TRY(latent_cache_of_layer(call, call_tensor(call, "k_scale"), &cache));
+    TRY(latent_cache_write(call, &cache, kv_c, call_tensor(call, "k_pe")));
+    return return_dummy(call, kv_c->dtype);
 }

@@ -2,25 +2,24 @@
  * it finds through block_table[t]. */
 #include <math.h>
 
+#include "interp/cache.h"
 #include "interp/kernels.h"
 
 struct layer {
     struct tensor cache, block_table, seq_lens;
-    double scale, cache_scale; /* cache_scale: of a cache of 8-bit floats */
+    double scale, key_scale, value_scale; /* of keys and values in a cache of 8-bit floats */
 };
 
 static regraft_status open_layer(struct call *call, struct layer *layer) {
     struct text name = call_text(call, "layer_name");
     const double *scale = map_get_text(call->run->bindings->scales, name);
-    struct text stored = text_of(text_format(call->arena, "%.*s/k_scale", TEXT_ARGS(name)));
-    const struct tensor *cache_scale = tensor_set_find(&call->run->bindings->tensors, stored);
     if (call_has(call, "output_scale") || call_has(call, "output_block_scale") || call_has(call, "quant_group_size"))
         return call_fail(call, REGRAFT_UNSUPPORTED, "the interpreter does not quantise the output of attention");
     if (!scale)
         return call_fail(call, REGRAFT_REJECTED, "the inputs give no softmax scale for layer '%.*s'", TEXT_ARGS(name));
     layer->scale = *scale;
-    layer->cache_scale =
-        cache_scale && tensor_count(cache_scale) == 1 ? tensor_real(cache_scale, cache_scale->offset) : 1;
+    layer->key_scale = layer_scale(call, "k_scale");
+    layer->value_scale = layer_scale(call, "v_scale");
     TRY(run_state(call->run, call->node, name, "kv_cache", &layer->cache));
     TRY(run_state(call->run, call->node, name, "block_table", &layer->block_table));
     TRY(run_state(call->run, call->node, name, "seq_lens", &layer->seq_lens));
@@ -30,11 +29,10 @@ static regraft_status open_layer(struct call *call, struct layer *layer) {
         shape_print(call->arena, &layer->block_table.shape), shape_print(call->arena, &layer->seq_lens.shape));
 }
 
-static double load_cached(const struct layer *layer, int64_t position) {
+static double load_cached(const struct layer *layer, int64_t position, double scale) {
     const struct tensor *cache = &layer->cache;
-    if (cache->dtype == dtype_u8)
-        return element_decode(dtype_f8e4m3fn, *tensor_at(cache, position)) * layer->cache_scale;
-    if (dtype_size(cache->dtype) == 1) return tensor_real(cache, position) * layer->cache_scale;
+    if (cache->dtype == dtype_u8) return element_decode(dtype_f8e4m3fn, *tensor_at(cache, position)) * scale;
+    if (dtype_size(cache->dtype) == 1) return tensor_real(cache, position) * scale;
     return tensor_real(cache, position);
 }
 
@@ -91,13 +89,15 @@ static void attend_head(const struct layer *layer, const double *query, int64_t 
     int64_t width = cache->shape.sizes[4], step = cache->strides[4], start = head * cache->strides[3];
     for (int64_t row = 0; row < count; row++) {
         scores[row] = 0;
-        for (int64_t i = 0; i < width; i++) scores[row] += query[i] * load_cached(layer, rows[row] + start + i * step);
+        for (int64_t i = 0; i < width; i++)
+            scores[row] += query[i] * load_cached(layer, rows[row] + start + i * step, layer->key_scale);
         scores[row] *= layer->scale;
     }
     soften(scores, count);
     for (int64_t row = 0; row < count; row++)
         for (int64_t i = 0; i < width; i++)
-            out[i] += scores[row] * load_cached(layer, rows[row] + cache->strides[1] + start + i * step);
+            out[i] +=
+                scores[row] * load_cached(layer, rows[row] + cache->strides[1] + start + i * step, layer->value_scale);
 }
 
 regraft_status kernel_unified_attention_with_output(struct call *call) {
@@ -166,12 +166,13 @@ static void attend_latent(const struct latent *latent, const double *query, cons
     for (int64_t row = 0; row < count; row++) {
         scores[row] = 0;
         for (int64_t i = 0; i < width; i++)
-            scores[row] += absorbed[i] * load_cached(&latent->layer, rows[row] + i * step);
+            scores[row] += absorbed[i] * load_cached(&latent->layer, rows[row] + i * step, latent->layer.key_scale);
         scores[row] *= latent->layer.scale;
     }
     soften(scores, count);
     for (int64_t row = 0; row < count; row++)
-        for (int64_t r = 0; r < rank; r++) mixed[r] += scores[row] * load_cached(&latent->layer, rows[row] + r * step);
+        for (int64_t r = 0; r < rank; r++)
+            mixed[r] += scores[row] * load_cached(&latent->layer, rows[row] + r * step, latent->layer.key_scale);
     for (int64_t r = 0; r < rank; r++)
         for (int64_t i = 0; i < latent->v; i++) out[i] += mixed[r] * up_v[r * latent->v + i];
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "interp/kernels.h"
+#include "interp/norm.h"
 #include "interp/rows.h"
 
 struct norm {
@@ -61,14 +62,19 @@ static void norm_rows(struct call *call, const struct norm *norm, const struct t
     }
 }
 
-regraft_status kernel_rms_norm(struct call *call) {
-    const struct tensor *input = call_tensor(call, "input"), *result = call_tensor(call, "result");
-    struct norm norm = {call_tensor(call, "weight"), call_real(call, "epsilon", 0), 0, input->dtype};
-    TRY(check_norm(call, input, norm.weight));
+regraft_status rms_norm(struct call *call, const struct tensor *input, const struct tensor *weight, double epsilon,
+                        const struct tensor *result) {
+    struct norm norm = {weight, epsilon, 0, input->dtype};
+    TRY(check_norm(call, input, weight));
     TRY(check_same(call, input, result));
     norm.variance_size = row_length(input);
     norm_rows(call, &norm, input, NULL, NULL, result, false);
     return REGRAFT_OK;
+}
+
+regraft_status kernel_rms_norm(struct call *call) {
+    return rms_norm(call, call_tensor(call, "input"), call_tensor(call, "weight"), call_real(call, "epsilon", 0),
+                    call_tensor(call, "result"));
 }
 
 /* residual += input; input = norm(residual) */

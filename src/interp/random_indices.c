@@ -27,15 +27,10 @@ static bool is_argument(struct search *search, const struct node *user, const ch
     return value_as_node(random_argument(search->source, user, name)) == node;
 }
 
-/* Operations that take one index tensor: which argument it is, and whose dimension 0 it counts. */
+/* Arguments of one operation of which the first counts dimension 0 of the second; by name, as every operation has them. */
 static const struct {
-    const char *target, *index, *indexed;
-} tables[] = {
-    {"aten.embedding.default", "indices", "weight"},
-    {"_C.rotary_embedding.default", "positions", "cos_sin_cache"},
-    {"vllm.fused_concat_and_cache_mla_rope.default", "positions", "cos_sin_cache"},
-    {"vllm.fused_concat_and_cache_mla_rope_out.default", "positions", "cos_sin_cache"},
-};
+    const char *index, *indexed;
+} tables[] = {{"indices", "weight"}, {"positions", "cos_sin_cache"}, {"position_ids", "cos_sin_cache"}};
 
 /* Operations whose argument `index` counts the dimension `dim` of `self`. */
 static bool indexes_dim(const struct operation *operation) {
@@ -46,10 +41,12 @@ static bool indexes_dim(const struct operation *operation) {
     return false;
 }
 
-/* Operations that write to slots of a paged cache: `cache` is [blocks, block_size, ...]. */
+/* The paged cache [blocks, block_size, ...] whose slots the argument slot_mapping names; NULL when there is none. */
 static const char *slotted_cache(const struct operation *operation) {
-    if (text_is(operation->schema.name, "_C_cache_ops::reshape_and_cache_flash")) return "key_cache";
-    return text_is(operation->schema.name, "_C_cache_ops::concat_and_cache_mla") ? "kv_cache" : NULL;
+    static const char *const names[] = {"key_cache", "kv_cache"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (schema_find_argument(&operation->schema, text_of(names[i])) != SIZE_MAX) return names[i];
+    return NULL;
 }
 
 static void visit_index_lists(struct search *search, const struct node *user, const struct node *node) {
@@ -66,7 +63,7 @@ static void visit_use(struct search *search, const struct node *user, const stru
     int64_t dim;
     if (!operation) return;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (text_is(operation->target, tables[i].target) && is_argument(search, user, tables[i].index, node))
+        if (is_argument(search, user, tables[i].index, node))
             meet(&search->limit, size_of(search, user, tables[i].indexed, 0));
     if (indexes_dim(operation) && is_argument(search, user, "index", node) &&
         value_as_integer(random_argument(search->source, user, "dim"), &dim))

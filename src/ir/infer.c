@@ -328,17 +328,35 @@ static const struct type *type_of_value(struct arena *arena, const struct value 
     return type_make_tuple(arena, items, value->list.count);
 }
 
+/* The types of what the wrapped operation itself returns. */
+static regraft_status returned_types(struct inference *inference, const struct operation *called,
+                                     const struct type **items) {
+    struct inference own = {inference->context, inference->node, called, NULL};
+    size_t count = called->schema.return_count;
+    items[0] = &type_of_none;
+    if (count && called->infer) TRY(called->infer(&own));
+    bool several = own.result && own.result->kind == type_tuple && own.result->item_count == count;
+    for (size_t i = 0; i < count; i++) {
+        items[i] = &type_of_unknown;
+        if (several)
+            items[i] = own.result->items[i];
+        else if (own.result && count == 1)
+            items[i] = own.result;
+    }
+    return REGRAFT_OK;
+}
+
 /* (returns or None, then one item for each written argument, or each base) */
-static void set_call_result(struct inference *inference, size_t written) {
+static regraft_status set_call_result(struct inference *inference, size_t written) {
     struct arena *arena = inference->context->arena;
     const struct node *call = inference->node;
     size_t lead = functionalized_lead(call);
     const struct type **items = arena_array(arena, const struct type *, lead + written);
-    for (size_t i = 0; i < lead; i++)
-        items[i] = node_called_operation(call)->schema.return_count ? &type_of_unknown : &type_of_none;
+    TRY(returned_types(inference, node_called_operation(call), items));
     for (size_t i = 0; i < written; i++)
         items[lead + i] = type_of_value(arena, functionalized_item(call, (int64_t)(lead + i)));
     inference->result = type_make_tuple(arena, items, lead + written);
+    return REGRAFT_OK;
 }
 
 regraft_status infer_auto_functionalized(struct inference *inference) {
@@ -358,14 +376,12 @@ regraft_status infer_auto_functionalized(struct inference *inference) {
                                   TEXT_ARGS(argument->name), TEXT_ARGS(schema->text));
         written += argument->written;
     }
-    set_call_result(inference, written);
-    return REGRAFT_OK;
+    return set_call_result(inference, written);
 }
 
 regraft_status infer_auto_functionalized_v2(struct inference *inference) {
     const struct value *bases = functionalized_keyword(inference->node, TEXT("_all_bases"));
     if (!node_called_operation(inference->node) || !bases || (bases->kind != value_list && bases->kind != value_tuple))
         return REGRAFT_OK;
-    set_call_result(inference, bases->list.count);
-    return REGRAFT_OK;
+    return set_call_result(inference, bases->list.count);
 }
