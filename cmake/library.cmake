@@ -3,7 +3,7 @@
 #   regraft::static    libregraft.a, public symbols only
 #   regraft::shared    libregraft.so
 file(GLOB library_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.c ${PROJECT_SOURCE_DIR}/src/base/*.c
-    ${PROJECT_SOURCE_DIR}/src/ir/*.c ${PROJECT_SOURCE_DIR}/src/fx/*.c ${PROJECT_SOURCE_DIR}/src/pass/*.c
+    ${PROJECT_SOURCE_DIR}/src/ir/*.c ${PROJECT_SOURCE_DIR}/src/fx/*.c ${PROJECT_SOURCE_DIR}/src/rule/*.c ${PROJECT_SOURCE_DIR}/src/pass/*.c
     ${PROJECT_SOURCE_DIR}/src/interp/*.c ${PROJECT_SOURCE_DIR}/src/proof/*.c ${PROJECT_SOURCE_DIR}/src/plan/*.c)
 
 add_library(regraft_objects OBJECT ${library_sources})

@@ -57,6 +57,10 @@ symint symint_divide_exact(struct symbols *symbols, symint a, symint b);
 bool symint_evaluate(symint a, bool (*lookup)(void *user, struct text symbol, int64_t *value), void *user,
                      int64_t *value);
 
+/* The value with every symbol, also inside functions, replaced by what `lookup` gives; where that is NULL it stays. */
+symint symint_replace_symbols(struct symbols *symbols, symint value, symint (*lookup)(void *user, struct text symbol),
+                              void *user);
+
 /* Reads an expression as PyTorch prints it: integers, names, + - * // ** %, parentheses, FloorDiv, CleanDiv, CeilDiv,
  * ModularIndexing, Mod, Max, Min, PythonMod; other functions stay opaque. The whole text must be one expression. */
 regraft_status symint_parse(struct symbols *symbols, struct diagnostics *diagnostics, const struct source *source,

@@ -1,4 +1,4 @@
-/* The number that a symbolic integer is under an assignment of its symbols. */
+/* Symbolic integers under an assignment of their symbols: numbers, or other symbolic integers. */
 #include "base/symint_internal.h"
 
 struct assignment {
@@ -53,4 +53,44 @@ static bool evaluate(const struct assignment *assignment, symint a, int64_t *val
 bool symint_evaluate(symint a, bool (*lookup)(void *user, struct text symbol, int64_t *value), void *user,
                      int64_t *value) {
     return evaluate(&(struct assignment){lookup, user}, a, value);
+}
+
+/* ---- symbols for symbols ---- */
+
+struct replacement {
+    symint (*lookup)(void *user, struct text symbol);
+    void *user;
+};
+
+static symint replace_in_function(struct symbols *symbols, void *user, const struct atom *atom) {
+    const struct replacement *replacement = user;
+    symint arguments[maximum_arguments] = {0};
+    for (size_t i = 0; i < atom->count; i++)
+        arguments[i] = symint_replace_symbols(symbols, atom->arguments[i], replacement->lookup, replacement->user);
+    symint result = arguments[0];
+    switch (atom->kind) {
+    case atom_floor_divide:
+        return symint_floor_divide(symbols, arguments[0], arguments[1]);
+    case atom_modulo:
+        return symint_modulo(symbols, arguments[0], arguments[1]);
+    case atom_max:
+        for (size_t i = 1; i < atom->count; i++) result = symint_max(symbols, result, arguments[i]);
+        return result;
+    case atom_min:
+        for (size_t i = 1; i < atom->count; i++) result = symint_min(symbols, result, arguments[i]);
+        return result;
+    default:
+        return make_function(symbols, atom->kind, atom->name, arguments, atom->count);
+    }
+}
+
+static symint replace_atom(struct symbols *symbols, void *user, struct atom *atom) {
+    const struct replacement *replacement = user;
+    if (atom->kind == atom_symbol) return replacement->lookup(replacement->user, atom->name);
+    return replace_in_function(symbols, user, atom);
+}
+
+symint symint_replace_symbols(struct symbols *symbols, symint value, symint (*lookup)(void *user, struct text symbol),
+                              void *user) {
+    return symint_substitute(symbols, value, replace_atom, &(struct replacement){lookup, user});
 }

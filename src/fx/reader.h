@@ -16,6 +16,8 @@ struct reader {
     bool ends_with_comma;       /* the brackets closed last had a comma before the closing one */
     struct map *types;          /* annotation -> struct type: most occur many times */
     const struct location *location;
+    /* In the graphs of rules (src/rule), the names of what stands for an integer and for any other constant; else NULL. */
+    const struct map *integers, *constants;
 };
 
 /* A value as it stands among arguments. One that names a node is of kind value_node but not yet among the node's users:
@@ -45,6 +47,8 @@ struct statement {
     bool in_torch_ops;
     const struct type *type;
 };
+/* What stands to the right of `=`; pushes the arguments. */
+regraft_status reader_right_side(struct reader *reader, struct statement *statement);
 /* One line: a node, the names that it frees, a comment. */
 regraft_status reader_statement(struct reader *reader);
 void reader_push(struct reader *reader, struct value value);

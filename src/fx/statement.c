@@ -183,8 +183,7 @@ static regraft_status read_member(struct reader *reader, struct statement *state
     return REGRAFT_OK;
 }
 
-/* What stands to the right of `=`. */
-static regraft_status read_right_side(struct reader *reader, struct statement *statement) {
+regraft_status reader_right_side(struct reader *reader, struct statement *statement) {
     struct cursor *cursor = &reader->cursor;
     cursor_skip_space(cursor);
     char byte = cursor_peek(cursor), next = cursor->at + 1 < cursor->end ? cursor->at[1] : 0;
@@ -281,7 +280,7 @@ regraft_status reader_statement(struct reader *reader) {
     statement.name = name;
     TRY(reader_annotation(reader, "=", &statement.annotation, &statement.type));
     if (cursor_accept(&reader->cursor, '='))
-        TRY(read_right_side(reader, &statement));
+        TRY(reader_right_side(reader, &statement));
     else
         TRY(read_assignment(reader, name, &statement));
     TRY(reader_add_node(reader, &statement, reader->stack.count - base, &node));

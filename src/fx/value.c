@@ -46,9 +46,10 @@ regraft_status reader_node(struct reader *reader, struct text name, struct node 
                        TEXT_ARGS(name));
 }
 
-/* s72, u0, zf3, zuf1: the symbols of torch.fx.experimental.symbolic_shapes. */
-static bool is_symbol(struct text name) {
+/* s72, u0, zf3, zuf1: the symbols of torch.fx.experimental.symbolic_shapes. In rules: what was declared as an integer. */
+static bool is_symbol(const struct reader *reader, struct text name) {
     static const char *const prefixes[] = {"zuf", "zf", "s", "u", "z"};
+    if (reader->integers) return map_get_text(reader->integers, name);
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         size_t at = strlen(prefixes[i]);
         if (!text_starts_with(name, prefixes[i]) || at == name.length) continue;
@@ -91,7 +92,7 @@ static regraft_status read_expression(struct reader *reader, struct value *value
         struct text name = cursor_name(&probe);
         if (!name.length)
             probe.at++;
-        else if (cursor_peek(&probe) != '(' && !is_symbol(name))
+        else if (cursor_peek(&probe) != '(' && !is_symbol(reader, name))
             return cursor_fail(&probe, name,
                                "'%.*s' is no symbol; an expression among arguments is made of integers and symbols "
                                "such as s72: compute it in a statement of its own",
@@ -322,7 +323,12 @@ static regraft_status read_name(struct reader *reader, struct value *value) {
     }
     if (memchr(path.data, '.', path.length)) return read_dotted(reader, path, value);
     if (read_constant(path, value)) return REGRAFT_OK;
-    if (!graph_find(reader->graph, path) && is_symbol(path)) {
+    if (reader->constants && map_get_text(reader->constants, path)) {
+        value->kind = value_name;
+        value->written = path;
+        return REGRAFT_OK;
+    }
+    if (!graph_find(reader->graph, path) && is_symbol(reader, path)) {
         reader->cursor.at = path.data;
         cursor_name(&reader->cursor);
         value->kind = value_symint;

@@ -9,12 +9,15 @@ struct contract {
     struct text operation, argument; /* "vllm.unified_mla_attention_with_output.default", "k_pe" */
 };
 
+struct rules; /* rule/rule.h */
+
 struct context {
     struct arena *arena;
     struct diagnostics diagnostics;
     struct symbols *symbols;
     struct operations *operations;
     VECTOR(struct contract) contracts;
+    struct rules *rules; /* rules_of's; NULL before it is first asked for */
 };
 
 #endif

@@ -1,5 +1,5 @@
-# Captured graphs. Where there are values: run as captured, after the default pipeline, and placed, and compare. For all of
-# them: reading and printing gives the same text back.
+# Captured graphs. Where there are values: run as captured, after the default pipeline, placed, and fused by all rules and
+# placed, and compare. For all of them: reading and printing gives the same text back.
 #
 # PyTorch 2.11 gives memory that nobody wrote for `out0` of twice_*_v1 (values of 1e38 among them). There the graph is
 # compared with itself after the pipeline.
@@ -20,7 +20,8 @@ foreach(input ${inputs})
         add_test(NAME run/${name}/${stem} COMMAND regraft_tool run ${text} -p "" ${compare})
         add_test(NAME run_default/${name}/${stem} COMMAND regraft_tool run ${text} ${compare})
         add_test(NAME run_placed/${name}/${stem} COMMAND ${CMAKE_CURRENT_LIST_DIR}/run_placed $<TARGET_FILE:regraft_tool> ${text} ${compare})
-        set_tests_properties(run/${name}/${stem} run_default/${name}/${stem} run_placed/${name}/${stem} PROPERTIES LABELS case)
+        add_test(NAME run_fused/${name}/${stem} COMMAND ${CMAKE_CURRENT_LIST_DIR}/run_placed --fuse $<TARGET_FILE:regraft_tool> ${text} ${compare})
+        set_tests_properties(run/${name}/${stem} run_default/${name}/${stem} run_placed/${name}/${stem} run_fused/${name}/${stem} PROPERTIES LABELS case)
     endforeach()
 endforeach()
 

@@ -1,0 +1,293 @@
+/* Putting a replacement in the place of a match. */
+#include "ir/effect.h"
+#include "pass/fuse.h"
+#include "pass/window.h"
+#include "rule/condition.h"
+
+struct replacement {
+    struct replacing *replacing;
+    struct graph *graph;
+    struct matcher *matcher;
+    struct match *match;
+    struct node *before;   /* what the replacement stands in front of */
+    struct node *previous; /* the node in front of all that was inserted */
+    struct node **values;  /* by variable of rule->replace */
+};
+
+/* ---- values ---- */
+
+/* A node of the graph as it was, or what took its place. */
+static struct node *current(const struct replacing *replacing, struct node *node) {
+    while (node && node->index < replacing->forward_limit && replacing->forward[node->index])
+        node = replacing->forward[node->index];
+    return node;
+}
+
+static void copy_constant(const struct replacement *replacement, struct node *user, struct value *value,
+                          const struct value *from) {
+    struct text keyword = value->keyword;
+    value_copy(user, value, from);
+    value->keyword = keyword;
+    if (from->kind == value_node) value_set_node(user, value, current(replacement->replacing, from->use.node));
+}
+
+static void set_attribute(const struct replacement *replacement, struct node *user, struct value *value, size_t index) {
+    const struct attribute_binding *binding = &replacement->match->attributes[index];
+    switch (replacement->match->rule->attributes.items[index].kind) {
+    case attribute_integer:
+        window_write(replacement->graph, user, value, binding->integer);
+        return;
+    case attribute_dtype:
+        value_set_none(user, value);
+        value->kind = value_dtype;
+        value->dtype = binding->dtype;
+        return;
+    default:
+        copy_constant(replacement, user, value, binding->value);
+    }
+}
+
+static struct node *variable_value(const struct replacement *replacement, size_t index) {
+    const struct match *match = replacement->match;
+    if (index < match->rule->tensor_count) return current(replacement->replacing, match->values[index]);
+    return replacement->values[index];
+}
+
+static regraft_status set_pattern(struct replacement *replacement, struct node *user, struct value *value,
+                                  const struct pattern *pattern) {
+    symint integer;
+    switch (pattern->kind) {
+    case pattern_variable:
+        value_set_node(user, value, variable_value(replacement, pattern->index));
+        break;
+    case pattern_attribute:
+        set_attribute(replacement, user, value, pattern->index);
+        break;
+    case pattern_integer:
+        integer = bound_integer(replacement->matcher, pattern->integer);
+        if (!integer)
+            return fail(&replacement->graph->context->diagnostics, REGRAFT_REJECTED, replacement->match->rule->position,
+                        "an integer of the replacement is not bound by the match");
+        window_write(replacement->graph, user, value, integer);
+        break;
+    case pattern_list: {
+        struct value *items = value_set_list(user, value, value_list, pattern->count);
+        for (size_t i = 0; i < pattern->count; i++) TRY(set_pattern(replacement, user, &items[i], &pattern->items[i]));
+        break;
+    }
+    case pattern_literal:
+        copy_constant(replacement, user, value, pattern->literal);
+        break;
+    default:
+        break;
+    }
+    return REGRAFT_OK;
+}
+
+/* ---- statements ---- */
+
+static size_t given_arguments(const struct rule_statement *statement) {
+    size_t count = 0;
+    for (size_t i = 0; i < statement->argument_count; i++) count += statement->arguments[i].kind != pattern_default;
+    return count;
+}
+
+/* All by position as far as none is left out, then by name; in a functionalised call all by name. */
+static regraft_status set_arguments(struct replacement *replacement, const struct rule_statement *statement,
+                                    struct node *call, size_t next, bool named) {
+    for (size_t i = 0; i < statement->argument_count; i++) {
+        const struct schema_argument *argument = &statement->operation->schema.arguments[i];
+        if (statement->arguments[i].kind == pattern_default) {
+            named = true;
+            continue;
+        }
+        struct value *value = &call->arguments[next++];
+        if (named || argument->keyword_only) value->keyword = argument->name;
+        TRY(set_pattern(replacement, call, value, &statement->arguments[i]));
+    }
+    return REGRAFT_OK;
+}
+
+static bool writes(const struct operation *operation) {
+    for (size_t i = 0; i < operation->schema.argument_count; i++)
+        if (operation->schema.arguments[i].written) return true;
+    return false;
+}
+
+static bool uses(const struct pattern *pattern, size_t variable) {
+    if (pattern->kind == pattern_variable) return pattern->index == variable;
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
+        if (uses(&pattern->items[i], variable)) return true;
+    return false;
+}
+
+/* Whether a later statement or a reader of what is replaced needs the variable. */
+static bool is_needed(const struct replacement *replacement, size_t variable) {
+    const struct rule_graph *graph = &replacement->match->rule->replace;
+    size_t other = graph->variables.items[variable].other;
+    if (other != SIZE_MAX && replacement->match->values[other]) return true;
+    for (size_t i = 0; i < graph->statements.count; i++)
+        for (size_t k = 0; k < graph->statements.items[i].argument_count; k++)
+            if (uses(&graph->statements.items[i].arguments[k], variable)) return true;
+    return false;
+}
+
+static void take_results(struct replacement *replacement, const struct rule_statement *statement, struct node *call) {
+    for (size_t i = 0; i < statement->result_count; i++) {
+        int64_t item = item_of_result(statement->operation, i);
+        size_t variable = statement->results[i];
+        if (variable == SIZE_MAX || !is_needed(replacement, variable)) continue;
+        struct node *node = call;
+        if (item >= 0) {
+            node = graph_insert_getitem(replacement->graph, replacement->before, call, item);
+            node->location = call->location;
+        }
+        replacement->values[variable] = node;
+    }
+}
+
+static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
+    struct graph *graph = replacement->graph;
+    const struct operation *operation = statement->operation;
+    bool wrapped = writes(operation);
+    if (wrapped) operation = operations_by_id(graph->context->operations, operation_higher_order_auto_functionalized);
+    struct node *call = graph_insert_call(graph, replacement->before, operation, given_arguments(statement) + wrapped);
+    call->location = replacement->match->last->location;
+    if (wrapped) {
+        call->arguments[0].kind = value_operator;
+        call->arguments[0].operation = statement->operation;
+    }
+    TRY(set_arguments(replacement, statement, call, wrapped, wrapped));
+    TRY(infer_node(call));
+    take_results(replacement, statement, call);
+    return REGRAFT_OK;
+}
+
+/* ---- the exchange ---- */
+
+/* Whether the new value may stand where the old one does: of the same element type and sizes, laid out alike. */
+static bool same_type(struct context *context, const struct type *old, const struct type *new) {
+    if (old->kind != type_tensor || new->kind != type_tensor) return old->kind == new->kind;
+    return old->dtype == new->dtype &&layout_same(context->symbols, &old->layout, &new->layout) == answer_yes;
+}
+
+static regraft_status insert_all(struct replacement *replacement) {
+    const struct rule *rule = replacement->match->rule;
+    for (size_t i = 0; i < rule->replace.statements.count; i++)
+        TRY(insert_statement(replacement, &rule->replace.statements.items[i]));
+    return REGRAFT_OK;
+}
+
+/* The first result that is not of the type of what it replaces; SIZE_MAX: all are. */
+static size_t wrong_result(const struct replacement *replacement) {
+    const struct rule *rule = replacement->match->rule;
+    for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++) {
+        size_t other = rule->replace.variables.items[i].other;
+        const struct node *old = other == SIZE_MAX ? NULL : replacement->match->values[other];
+        if (old && !same_type(replacement->graph->context, old->type, replacement->values[i]->type)) return i;
+    }
+    return SIZE_MAX;
+}
+
+static void remove_inserted(struct replacement *replacement) {
+    struct node *first = replacement->previous ? replacement->previous->next : replacement->graph->first;
+    for (struct node *node = replacement->before->previous, *previous; first != replacement->before; node = previous) {
+        bool last = node == first;
+        previous = node->previous;
+        graph_remove(replacement->graph, node);
+        if (last) return;
+    }
+}
+
+static void remember(struct replacing *replacing, const struct node *old, struct node *new) {
+    if (old->index >= replacing->forward_limit) {
+        size_t limit = (size_t)replacing->graph->node_limit * 2;
+        struct node **forward = arena_array(replacing->scratch, struct node *, limit);
+        if (replacing->forward_limit) memcpy(forward, replacing->forward, replacing->forward_limit * sizeof *forward);
+        replacing->forward = forward;
+        replacing->forward_limit = limit;
+    }
+    replacing->forward[old->index] = new;
+}
+
+/* Another getitem of the same item is the same value. */
+static void replace_value(struct replacement *replacement, struct node *old, struct node *new) {
+    struct node *call = old->kind == node_getitem ? value_as_node(&old->arguments[0]) : NULL;
+    for (struct value *use = call ? call->users : NULL; use; use = use->use.next) {
+        struct node *item = use->use.user;
+        if (item == old || item->kind != node_getitem || item->arguments[1].integer != old->arguments[1].integer)
+            continue;
+        graph_replace(item, new);
+        remember(replacement->replacing, item, new);
+    }
+    graph_replace(old, new);
+    remember(replacement->replacing, old, new);
+}
+
+static void move_dependents(const struct replacement *replacement) {
+    for (size_t i = 0; i < replacement->match->moved.count; i++)
+        graph_move(replacement->graph, replacement->match->moved.items[i], replacement->before);
+}
+
+/* Calls whose results are all replaced, and the views that only led to them. */
+static void remove_matched(struct replacement *replacement) {
+    struct match *match = replacement->match;
+    struct graph *graph = replacement->graph;
+    for (size_t i = match->rule->match.statements.count; i-- > 0;) {
+        struct node *call = match->calls[i];
+        bool goes = call && (node_is_functionalized_call(call) || node_has_effect(call));
+        if (!goes) continue;
+        while (call->users) {
+            struct node *item = call->users->use.user;
+            while (item->users) { /* views that nobody reads any more */
+                struct node *view = item->users->use.user;
+                while (view->users) view = view->users->use.user;
+                graph_remove(graph, view);
+            }
+            graph_remove(graph, item);
+        }
+        graph_remove(graph, call);
+    }
+    for (size_t i = match->moved.count; i-- > 0;) {
+        struct node *node = match->moved.items[i];
+        if (graph_find(graph, node->name) == node && !node->users && node_is_removable(node)) graph_remove(graph, node);
+    }
+}
+
+static void exchange(struct replacement *replacement) {
+    const struct rule *rule = replacement->match->rule;
+    move_dependents(replacement);
+    for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++) {
+        size_t other = rule->replace.variables.items[i].other;
+        struct node *old = other == SIZE_MAX ? NULL : replacement->match->values[other];
+        if (old) replace_value(replacement, old, replacement->values[i]);
+    }
+    remove_matched(replacement);
+}
+
+regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher, struct match *match, bool *done) {
+    const struct rule *rule = match->rule;
+    struct replacement replacement = {
+        .replacing = replacing,
+        .graph = replacing->graph,
+        .matcher = matcher,
+        .match = match,
+        .before = match->last->next,
+        .previous = match->last,
+        .values = arena_array(replacing->scratch, struct node *, rule->replace.variables.count),
+    };
+    matcher->match = match;
+    TRY(insert_all(&replacement));
+    size_t wrong = wrong_result(&replacement);
+    *done = wrong == SIZE_MAX;
+    if (*done) {
+        exchange(&replacement);
+    } else {
+        graph_remark(replacing->graph, match->last, false,
+                     "%.*s: the replacement's %.*s is of another type or has other strides", TEXT_ARGS(rule->name),
+                     TEXT_ARGS(rule->replace.variables.items[wrong].name));
+        remove_inserted(&replacement);
+    }
+    matcher->match = NULL;
+    return REGRAFT_OK;
+}

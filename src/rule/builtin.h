@@ -1,0 +1,14 @@
+/* The texts of the rule files, made by cmake/rules.cmake. */
+#ifndef REGRAFT_RULE_BUILTIN_H
+#define REGRAFT_RULE_BUILTIN_H
+
+#include <stddef.h>
+
+struct builtin_rule_file {
+    const char *name; /* "rules/rope_cache.rule"; NULL after the last */
+    const unsigned char *bytes;
+    size_t length;
+};
+extern const struct builtin_rule_file builtin_rule_files[];
+
+#endif

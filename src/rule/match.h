@@ -1,0 +1,80 @@
+/* The matcher: one rule at one place of a graph. It looks only; the graph never changes meanwhile. */
+#ifndef REGRAFT_RULE_MATCH_H
+#define REGRAFT_RULE_MATCH_H
+
+#include "ir/memory.h"
+#include "rule/rule.h"
+
+struct attribute_binding {
+    bool bound;
+    symint integer;
+    enum dtype dtype;
+    const struct value *value;
+};
+
+typedef VECTOR(const struct node *) node_marks;
+
+/* What a rule's names stand for at one place. */
+struct match {
+    const struct rule *rule;
+    struct node **values; /* by variable of rule->match; NULL: a result that nobody uses, or an alternative not taken */
+    struct attribute_binding *attributes;
+    struct node **calls;         /* by statement: the call; NULL for views, and alternatives not taken */
+    struct node *last;           /* the matched call that stands last: the replacement stands there */
+    VECTOR(struct node *) moved; /* what has to move behind the replacement, in order */
+};
+
+/* The first condition that failed, where most of the rule was found. */
+struct failure {
+    size_t progress;                   /* how many calls were found before; 0: nothing to speak of */
+    const struct condition *condition; /* or NULL: the graph itself differs */
+    const struct node *node;           /* where */
+    const char *text;                  /* what was expected, what was found */
+    const char *remedy;                /* what would make it fire, or NULL */
+};
+
+enum { matcher_most_goals = 2048, matcher_most_steps = 20000 };
+
+struct goal;
+struct matcher {
+    struct graph *graph;
+    struct context *context;
+    struct memory *memory;
+    struct arena *arena; /* of matches and texts of failures */
+    bool explain;        /* build the texts of failures */
+    struct match *match; /* being tried */
+    struct failure failure;
+    size_t found, steps;
+    size_t trail_count, goal_count, deferred_count;
+    struct trail *trail;
+    struct goal *goals;
+    struct deferred *deferred;
+};
+
+void matcher_init(struct matcher *matcher, struct graph *graph, struct memory *memory, struct arena *arena);
+/* Tries the rule with its anchor at `call`; NULL when it does not match: then matcher->failure says why, with text only
+ * if matcher->explain. */
+struct match *matcher_try(struct matcher *matcher, const struct rule *rule, struct node *call);
+
+/* The number that a result (returns first, then written arguments) has among the items of a call; -1: the call itself is
+ * its only result. */
+int64_t item_of_result(const struct operation *operation, size_t result);
+/* The node that is result number `result` (returns first, then written arguments) of a call; NULL: nobody uses it. */
+struct node *call_result(const struct node *call, const struct operation *operation, size_t result);
+/* The argument of a call by schema index, also inside auto_functionalized; NULL when it was left out. */
+const struct value *call_argument_value(const struct node *call, const struct operation *operation, size_t index);
+/* What a view, copy or reshape has the elements of, in the same order; NULL: it has others. */
+struct node *same_elements_source(const struct node *node);
+
+/* ---- schedule.c ---- */
+
+/* Whether the calls of the match can become one, and what has to move for it. */
+bool match_schedule(struct matcher *matcher, struct match *match);
+
+/* ---- failures ---- */
+
+/* Notes why the rule does not match, when it came further than any try before; always false. */
+bool match_fails(struct matcher *matcher, const struct node *node, const struct condition *condition,
+                 const char *remedy, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,178 @@
+/* Rules: fusions as data (docs/rules.md). A rule is two graphs in FX syntax, what to match and what to put there instead,
+ * with conditions. It is read once (read*.c) into the form below, which the matcher works on. */
+#ifndef REGRAFT_RULE_RULE_H
+#define REGRAFT_RULE_RULE_H
+
+#include "ir/graph.h"
+
+enum {
+    rule_most_names = 256,      /* declared values and results of statements, in one of a rule's graphs */
+    rule_most_statements = 128, /* in one of a rule's graphs */
+    rule_most_conditions = 128
+};
+
+/* ---- what an argument is ---- */
+
+enum attribute_kind {
+    attribute_integer,
+    attribute_float,
+    attribute_boolean,
+    attribute_string,
+    attribute_dtype,
+    attribute_layer, /* the name of a layer: a string, or an object that the graph is given */
+    attribute_any
+};
+
+/* A name that stands for something that is no tensor. */
+struct attribute {
+    struct text name;
+    enum attribute_kind kind;
+    symint symbol; /* of an integer: what stands for it in expressions */
+    struct position position;
+};
+
+enum pattern_kind {
+    pattern_default,  /* left out: what the schema says */
+    pattern_variable, /* a tensor */
+    pattern_attribute,
+    pattern_integer, /* an expression over integer attributes */
+    pattern_literal,
+    pattern_list
+};
+
+struct pattern {
+    enum pattern_kind kind;
+    size_t index; /* of the variable or attribute; of an integer that is one attribute alone, else SIZE_MAX */
+    symint integer;
+    const struct value *literal;
+    struct pattern *items; /* of a list */
+    size_t count;
+};
+
+/* What type a declared tensor has. */
+struct tensor_pattern {
+    bool any_dtype;
+    size_t dtype_attribute; /* SIZE_MAX: `dtype` itself */
+    enum dtype dtype;
+    bool any_shape;
+    bool open;               /* `...`: any dimensions in front of `sizes` */
+    struct pattern *sizes;   /* pattern_integer, or pattern_default for `_` */
+    struct pattern *strides; /* the same; NULL: any */
+    size_t rank;
+};
+
+/* ---- graphs ---- */
+
+struct definition {
+    size_t statement, result;
+};
+
+struct variable {
+    struct text name;
+    struct position position;
+    const struct tensor_pattern *type;     /* of a declared tensor; NULL for the result of a statement */
+    VECTOR(struct definition) definitions; /* several: alternatives, joined by `or` */
+    size_t
+        other; /* in `match`: the variable of `replace` with the same name; in `replace` the other way round; or SIZE_MAX */
+};
+
+enum statement_kind {
+    statement_call,     /* an operation */
+    statement_view,     /* one of class view: the window, however it is spelled */
+    statement_elements, /* same_elements(x): the same elements in the same order, in any shape */
+    statement_same      /* y = x, as an alternative */
+};
+
+struct rule_statement {
+    enum statement_kind kind;
+    const struct operation *operation;
+    struct pattern *arguments; /* by the index of the schema's arguments; of same_elements and y = x: one */
+    size_t argument_count;
+    size_t *results; /* variables: what is returned, then the written arguments; SIZE_MAX: `_` */
+    size_t result_count;
+    struct position position;
+};
+
+struct rule_graph {
+    VECTOR(struct variable) variables; /* the declared tensors first, in both graphs with the same indices */
+    VECTOR(struct rule_statement) statements;
+};
+
+/* ---- conditions ---- */
+
+enum expression_kind {
+    expression_integer,   /* over integer attributes */
+    expression_literal,   /* a number, string, truth value, element type */
+    expression_attribute, /* that is no integer */
+    expression_function,  /* of variables and expressions: stride(q, -1) */
+    expression_operator   /* + - * // % of two integers */
+};
+
+struct expression {
+    enum expression_kind kind;
+    symint integer;
+    const struct value *literal;
+    size_t attribute;
+    const struct rule_function *function;
+    size_t variable;
+    char operator;
+    struct expression *left, *right; /* of a function: its second argument is `right` */
+    struct text text;                /* as written */
+};
+
+enum comparison { compare_holds, compare_equal, compare_not_equal, compare_less, compare_less_equal, compare_in };
+
+struct condition {
+    enum comparison comparison;
+    bool negated; /* `not` in front of what holds */
+    bool kernel;  /* the kernel demands it, not the meaning */
+    struct expression left;
+    struct expression *right; /* several for `in` */
+    size_t right_count;
+    struct position position;
+    struct text text; /* the line as written */
+};
+
+/* ---- rules ---- */
+
+enum platform { platform_cpu = 1, platform_cuda = 2, platform_rocm = 4 };
+
+struct token_range {
+    int64_t least, most; /* INT64_MAX: no upper bound */
+};
+
+struct rule {
+    struct text name, summary;
+    struct position position;
+    unsigned platforms; /* enum platform, or-ed */
+    struct text platforms_reason;
+    struct token_range tokens;
+    int64_t launches;         /* that it saves */
+    struct expression *bytes; /* that it saves, or NULL */
+    VECTOR(struct attribute) attributes;
+    size_t tensor_count; /* of the declared tensors among the variables */
+    struct rule_graph match, replace;
+    VECTOR(struct condition) conditions;
+    size_t anchor;        /* the statement of `match` where the search begins */
+    VECTOR(size_t) climb; /* variables of `match` to reach through the users of others, in this order */
+};
+
+struct rules {
+    VECTOR(struct rule *) items;
+};
+
+/* Reads all rules of a text. A name that is there already is an error. */
+regraft_status rules_read(struct context *context, const struct source *source, struct rules *rules);
+/* The rules of the context: those that are part of the library, and those that were added (rules_read). */
+regraft_status rules_of(struct context *context, struct rules **rules);
+const struct rule *rules_find(const struct rules *rules, struct text name);
+
+/* "cpu", "cuda", "rocm", "cuda-alike"; 0 when there is no such platform. */
+unsigned platform_parse(struct text name);
+/* "cpu, cuda-alike" */
+const char *platforms_text(struct arena *arena, unsigned platforms);
+/* "1-256", "64", "1-"; false when it is none. */
+bool token_range_parse(struct text text, struct token_range *range);
+const char *token_range_text(struct arena *arena, struct token_range range);
+
+#endif
