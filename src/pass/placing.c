@@ -328,9 +328,10 @@ static struct node *putting_update(const struct node *item) {
     return NULL;
 }
 
-/* From an update down to what is no update: the base that will be copied. Each update on the way must leave `place` alone. */
-static struct node *copied_base(struct placing *placing, struct node *update, const struct place *place,
-                                struct node **lowest) {
+/* From an update down to what is no update: the base that will be copied. Each update on the way must leave `place` alone,
+ * and nobody may read that place of it: it will hold the call's result before its time. */
+static struct node *copied_base(struct placing *placing, const struct node *call, struct node *update,
+                                const struct place *place, struct node **lowest) {
     struct context *context = placing->graph->context;
     struct node *base = value_as_node(node_argument(update, 0));
     *lowest = update;
@@ -342,6 +343,10 @@ static struct node *copied_base(struct placing *placing, struct node *update, co
         symint start = memory_place(placing->memory, place->root)->window.offset;
         struct window_place moved = {symint_add(context->symbols, start, behind), written.window.layout};
         if (places_disjoint(context, &moved, &place->window) != answer_yes) return NULL;
+        symint shift = symint_subtract(context->symbols, own->window.offset, start);
+        struct place inside = {.root = base, .exact = true, .window = place->window};
+        inside.window.offset = symint_add(context->symbols, place->window.offset, shift);
+        if (base->order < call->order || find_reader(placing, base, &inside, call)) return NULL;
         *lowest = base;
         base = written.base;
     }
@@ -356,7 +361,7 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
     struct update_place written;
     *result = NULL;
     if (!update || !place->exact || value == place->root) return REGRAFT_OK;
-    base = copied_base(placing, update, place, &lowest);
+    base = copied_base(placing, call, update, place, &lowest);
     if (!base || memory_update(placing->memory, update, &written) != REGRAFT_OK || !written.exact) return REGRAFT_OK;
     uint32_t key[2] = {call->index, place->root->index};
     void **slot = map_slot(placing->destinations, key, sizeof key);
