@@ -1,16 +1,22 @@
-# The rules of rules/*.rule as a C source, so that the library needs no files at run time.
+# The rules of rules/*.rule, and rules/definitions.txt, as a C source, so that the library needs no files at run time.
 file(GLOB rule_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/rules/*.rule)
 set(builtin_rules ${PROJECT_BINARY_DIR}/builtin_rules.c)
 set(arrays "")
 set(rows "")
-foreach(rule_file ${rule_files})
+foreach(rule_file ${rule_files} ${PROJECT_SOURCE_DIR}/rules/definitions.txt)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${rule_file})
     cmake_path(GET rule_file STEM stem)
     string(MAKE_C_IDENTIFIER ${stem} identifier)
     file(READ ${rule_file} bytes HEX)
     string(REGEX REPLACE "(..)" "0x\\1, " bytes "${bytes}")
     string(APPEND arrays "static const unsigned char ${identifier}[] = {${bytes}0};\n")
-    string(APPEND rows "    {\"rules/${stem}.rule\", ${identifier}, sizeof ${identifier} - 1},\n")
+    cmake_path(GET rule_file FILENAME filename)
+    set(row "{\"rules/${filename}\", ${identifier}, sizeof ${identifier} - 1}")
+    if(filename STREQUAL "definitions.txt")
+        set(definitions_row "${row}")
+    else()
+        string(APPEND rows "    ${row},\n")
+    endif()
 endforeach()
 file(CONFIGURE OUTPUT ${builtin_rules} @ONLY CONTENT "/* Made by cmake/rules.cmake. */
 #include \"rule/builtin.h\"
@@ -19,5 +25,6 @@ file(CONFIGURE OUTPUT ${builtin_rules} @ONLY CONTENT "/* Made by cmake/rules.cma
 const struct builtin_rule_file builtin_rule_files[] = {
 @rows@    {0},
 };
+const struct builtin_rule_file builtin_definitions = @definitions_row@;
 ")
 target_sources(regraft_objects PRIVATE ${builtin_rules})

@@ -14,6 +14,13 @@ static regraft_status check_heads(struct call *call, const char *name, const str
                      shape_print(call->arena, &x->shape));
 }
 
+/* One call of rotary_embedding rotates heads of one width. */
+static regraft_status check_widths(struct call *call, const struct tensor *query, const struct tensor *key) {
+    if (query->shape.rank == 0 || key->shape.rank == 0 || row_length(query) == row_length(key)) return REGRAFT_OK;
+    return call_fail(call, REGRAFT_REJECTED, "heads of %lld and of %lld elements cannot be rotated together",
+                     (long long)row_length(query), (long long)row_length(key));
+}
+
 static struct rotation rotation_of(const struct call *call) {
     return (struct rotation){.positions = call_tensor(call, "positions"),
                              .cos_sin = call_tensor(call, "cos_sin_cache"),
@@ -35,6 +42,7 @@ static regraft_status rotate_and_write(struct call *call, const struct attention
     if (query->dtype != key->dtype)
         return call_fail(call, REGRAFT_REJECTED, "query and key must have one element type; they have %s and %s",
                          dtype_abbreviation(query->dtype), dtype_abbreviation(key->dtype));
+    TRY(check_widths(call, query, key));
     TRY(rotate_heads(call, "query", query));
     TRY(rotate_heads(call, "key", key));
     return attention_cache_write(call, cache, key, call_tensor(call, "value"));
@@ -72,6 +80,7 @@ static regraft_status as_heads(struct call *call, struct tensor *k_pe) {
 /* `k_pe` [tokens, 1, width]: where the rotated values go, a copy of the argument or itself */
 static regraft_status rotate_and_write_latent(struct call *call, const struct latent_cache *cache,
                                               const struct tensor *k_pe) {
+    TRY(check_widths(call, call_tensor(call, "q_pe"), k_pe));
     TRY(rotate_heads(call, "q_pe", call_tensor(call, "q_pe")));
     TRY(rotate_heads(call, "k_pe", k_pe));
     return latent_cache_write(call, cache, call_tensor(call, "kv_c"), k_pe);
@@ -183,6 +192,7 @@ static regraft_status norm_and_rotate(struct call *call, size_t index, const cha
 /* The first two of `count` results. */
 static regraft_status norm_and_rotate_both(struct call *call, size_t count, struct tensor *key) {
     struct tensor query;
+    TRY(check_widths(call, call_tensor(call, "query"), call_tensor(call, "key")));
     TRY(norm_and_rotate(call, 0, "query", "q_weight", &query));
     TRY(norm_and_rotate(call, 1, "key", "k_weight", key));
     TRY(call_return_item(call, 0, count, &query));

@@ -196,18 +196,28 @@ struct value *value_set_list(struct node *user, struct value *value, enum value_
     return value->list.items;
 }
 
-void value_copy(struct node *user, struct value *value, const struct value *from) {
+void value_copy_with(struct node *user, struct value *value, const struct value *from, value_put *put, void *state) {
     if (from->kind == value_node) {
-        value_set_node(user, value, from->use.node);
+        put(state, user, value, from->use.node);
     } else if (has_items(from)) {
         struct value *items = value_set_list(user, value, from->kind, from->list.count);
-        for (size_t i = 0; i < from->list.count; i++) value_copy(user, &items[i], &from->list.items[i]);
+        for (size_t i = 0; i < from->list.count; i++)
+            value_copy_with(user, &items[i], &from->list.items[i], put, state);
     } else {
         value_set_none(user, value);
         *value = *from;
     }
     value->keyword = from->keyword;
     value->written = from->written;
+}
+
+static void put_same(void *state, struct node *user, struct value *value, struct node *from) {
+    (void)state;
+    value_set_node(user, value, from);
+}
+
+void value_copy(struct node *user, struct value *value, const struct value *from) {
+    value_copy_with(user, value, from, put_same, NULL);
 }
 
 struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node) {
@@ -219,6 +229,43 @@ struct node *graph_duplicate(struct graph *graph, struct node *before, const str
     copy->annotation = node->annotation;
     copy->location = node->location;
     for (size_t i = 0; i < node->argument_count; i++) value_copy(copy, &copy->arguments[i], &node->arguments[i]);
+    return copy;
+}
+
+static void put_counterpart(void *state, struct node *user, struct value *value, struct node *from) {
+    struct node *const *nodes = state;
+    value_set_node(user, value, nodes[from->index]);
+}
+
+struct graph *graph_copy(const struct graph *graph) {
+    struct graph *copy = graph_create(graph->context);
+    struct node **nodes = arena_array(graph->arena, struct node *, graph->node_limit);
+    for (const struct node *node = graph->first; node; node = node->next) {
+        struct node *mine = graph_insert(copy, NULL, node->kind, node->name, node->argument_count), made = *mine;
+        *mine = *node;
+        mine->graph = copy;
+        mine->index = made.index;
+        mine->arguments = made.arguments;
+        mine->previous = made.previous;
+        mine->next = NULL;
+        mine->users = NULL;
+        mine->windows = NULL;
+        mine->window_count = 0;
+        nodes[node->index] = mine;
+        for (size_t i = 0; i < node->argument_count; i++)
+            value_copy_with(mine, &mine->arguments[i], &node->arguments[i], put_counterpart, nodes);
+        mine->settled = false;
+    }
+    copy->source = graph->source;
+    copy->changed = graph->changed;
+    copy->leading = graph->leading;
+    copy->signature = graph->signature;
+    copy->trailing = graph->trailing;
+    copy->indent = graph->indent;
+    copy->output_written = graph->output_written;
+    copy->prints_frees = graph->prints_frees;
+    copy->input_memory = graph->input_memory;
+    copy->placed = graph->placed;
     return copy;
 }
 

@@ -151,6 +151,8 @@ struct graph {
 };
 
 struct graph *graph_create(struct context *context);
+/* The same nodes under the same names in a graph of their own, in the same context; no remarks, copies or windows. */
+struct graph *graph_copy(const struct graph *graph);
 
 /* ---- nodes ---- */
 
@@ -188,6 +190,9 @@ void value_set_symint(struct node *user, struct value *value, symint expression)
 struct value *value_set_list(struct node *user, struct value *value, enum value_kind kind, size_t count);
 /* A deep copy into an empty value of `user`. */
 void value_copy(struct node *user, struct value *value, const struct value *from);
+/* The same, but for each node in it `put` sets the value that is to stand there. */
+typedef void value_put(void *state, struct node *user, struct value *value, struct node *from);
+void value_copy_with(struct node *user, struct value *value, const struct value *from, value_put *put, void *state);
 /* A copy of a call, getitem, ... with the same arguments, before `before`, named after it. */
 struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node);
 

@@ -1,4 +1,4 @@
-/* The texts of the rule files, made by cmake/rules.cmake. */
+/* The texts of rules/, made by cmake/rules.cmake. */
 #ifndef REGRAFT_RULE_BUILTIN_H
 #define REGRAFT_RULE_BUILTIN_H
 
@@ -10,5 +10,6 @@ struct builtin_rule_file {
     size_t length;
 };
 extern const struct builtin_rule_file builtin_rule_files[];
+extern const struct builtin_rule_file builtin_definitions; /* what fused operations mean */
 
 #endif

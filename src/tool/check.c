@@ -79,7 +79,7 @@ static regraft_status find_out(struct tool *tool, const struct check_command *op
                                struct verdict *verdict) {
     struct check_options random = {(uint64_t)options->seed, (size_t)options->trials};
     bool asked = options->inputs || options->trials || options->seeded;
-    TRY(prove_equal(graphs[0], graphs[1], tool->arena, &verdict->proof));
+    TRY(verdict_prove(verdict, graphs[0], graphs[1], tool->arena));
     if (options->inputs) return run_file(tool, options, graphs, verdict);
     if (!asked && (options->prove || verdict->proof.proved)) return REGRAFT_OK;
     if (!random.trials) random.trials = default_trials;

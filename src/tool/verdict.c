@@ -1,5 +1,7 @@
 #include "tool/verdict.h"
 
+#include "rule/definition.h"
+
 regraft_status verdict_try(struct verdict *verdict, struct graph *a, struct graph *b, struct check_options options,
                            struct arena *arena) {
     size_t trial = 0;
@@ -10,9 +12,15 @@ regraft_status verdict_try(struct verdict *verdict, struct graph *a, struct grap
     return status;
 }
 
+regraft_status verdict_prove(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena) {
+    TRY(graph_normal_form(a, &a));
+    TRY(graph_normal_form(b, &b));
+    return prove_equal(a, b, arena, &verdict->proof);
+}
+
 regraft_status verdict_reach(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena) {
     *verdict = (struct verdict){0};
-    TRY(prove_equal(a, b, arena, &verdict->proof));
+    TRY(verdict_prove(verdict, a, b, arena));
     if (verdict->proof.proved) return REGRAFT_OK;
     return verdict_try(verdict, a, b, (struct check_options){.trials = default_trials}, arena);
 }

@@ -21,6 +21,8 @@ struct verdict {
 /* Runs both on random inputs, until a difference is found. */
 regraft_status verdict_try(struct verdict *verdict, struct graph *a, struct graph *b, struct check_options options,
                            struct arena *arena);
+/* Only proves. A fused operation is what its definition says. */
+regraft_status verdict_prove(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena);
 /* Proves, and tries where that does not decide. The status tells whether both could be run; the proof stands in any case. */
 regraft_status verdict_reach(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena);
 /* Proved, or equal wherever it was tried. */

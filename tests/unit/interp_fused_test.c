@@ -1,5 +1,8 @@
-/* Fused operations: values worked out by hand, and equality, bit for bit, with the chains that they stand for. */
+/* Fused operations: values worked out by hand, and equality, bit for bit, with the chains that they stand for and with
+ * their definitions. */
 #include "interp_support.h"
+#include "ir/infer.h"
+#include "rule/definition.h"
 
 #define VLLM "torch.ops.vllm."
 #define OURS "torch.ops.regraft."
@@ -337,17 +340,40 @@ static void assert_same_results(const struct tensor_set *a, const struct tensor_
     }
 }
 
+/* `, p: "i64[5][1]cpu", ...`: what is bound, as parameters. */
+static const char *annotated(struct context *context, const struct bindings *inputs) {
+    static const char *const names[] = {"p", "t", "qb", "kb", "v", "ab", "qw", "kw", "s", "kc", "vc", "lc", "slots"};
+    struct builder out;
+    builder_init(&out, context->arena);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct tensor *tensor = tensor_set_find(&inputs->tensors, text_of(names[i]));
+        builder_format(&out, ", %s: \"%s%s%scpu\"", names[i], dtype_abbreviation(tensor->dtype),
+                       shape_print(context->arena, &tensor->shape),
+                       integers_print(context->arena, tensor->strides, tensor->shape.rank));
+    }
+    return out.data;
+}
+
+static void assert_equal_outcomes(const struct outcome *a, const struct outcome *b, const char *what) {
+    assert_same_results(&a->results, &b->results, what);
+    assert_same_results(&b->results, &a->results, what);
+}
+
 static void assert_equal_to_chain(struct context *context, const struct setting *setting, size_t pair) {
     struct bindings *inputs = random_setting(context, setting);
-    const char *parameters = ", p, t, qb, kb, v, ab, qw, kw, s, kc, vc, lc, slots";
-    struct outcome outcomes[2];
-    for (size_t i = 0; i < 2; i++) {
-        const char *body = fill_in(context, i ? pairs[pair].chain : pairs[pair].fused, setting);
-        outcomes[i] = run_body(context, inputs, parameters, text_format(context->arena, "%s%s", VIEWS, body));
-    }
-    assert_same_results(&outcomes[0].results, &outcomes[1].results, pairs[pair].fused);
-    assert_same_results(&outcomes[1].results, &outcomes[0].results, pairs[pair].fused);
-    assert_true(outcomes[0].results.items.count > 1);
+    const char *parameters = annotated(context, inputs), *fused = fill_in(context, pairs[pair].fused, setting),
+               *chain = fill_in(context, pairs[pair].chain, setting);
+    struct graph *graph = read_body(context, parameters, text_format(context->arena, "%s%s", VIEWS, fused)), *expanded;
+    struct outcome outcome = run_graph(graph, inputs);
+    struct outcome other = run_body(context, inputs, parameters, text_format(context->arena, "%s%s", VIEWS, chain));
+    assert_equal_outcomes(&outcome, &other, fused);
+    assert_true(outcome.results.items.count > 1);
+    if (infer_graph(graph) != REGRAFT_OK || graph_normal_form(graph, &expanded) != REGRAFT_OK)
+        fail_msg("%s", context->diagnostics.message);
+    assert_ptr_not_equal(graph, expanded);
+    assert_null(strstr(print(expanded), "fused"));
+    other = run_graph(expanded, inputs);
+    assert_equal_outcomes(&outcome, &other, print(expanded));
 }
 
 static void equal_to_chain(void **state) {

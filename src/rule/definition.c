@@ -1,0 +1,38 @@
+#include "rule/definition.h"
+
+#include "fx/fx.h"
+#include "rule/builtin.h"
+
+struct definitions {
+    struct context *context;
+    struct file *file;
+    struct map *graphs; /* operation -> graph */
+};
+
+regraft_status definitions_open(struct context *context, struct definitions **definitions) {
+    *definitions = arena_new(context->arena, struct definitions);
+    (*definitions)->context = context;
+    (*definitions)->graphs = map_create(context->arena);
+    struct text bytes = {(const char *)builtin_definitions.bytes, builtin_definitions.length};
+    return file_read_memory(context, builtin_definitions.name, bytes, &(*definitions)->file);
+}
+
+/* `vllm.f.default` is defined by the module vllm_f_default. */
+static bool is_module_of(struct text module, struct text target) {
+    if (module.length != target.length) return false;
+    for (size_t i = 0; i < module.length; i++)
+        if (module.data[i] != (target.data[i] == '.' ? '_' : target.data[i])) return false;
+    return true;
+}
+
+regraft_status definitions_find(struct definitions *definitions, const struct operation *operation,
+                                struct graph **definition) {
+    struct graph **slot = (struct graph **)map_slot_text(definitions->graphs, operation->target);
+    *definition = *slot;
+    for (size_t i = 0; !*definition && i < definitions->file->graphs.count; i++) {
+        if (!is_module_of(definitions->file->graphs.items[i].name, operation->target)) continue;
+        TRY(file_graph(definitions->context, definitions->file, (int)i, NULL, definition));
+        *slot = *definition;
+    }
+    return REGRAFT_OK;
+}
