@@ -74,21 +74,28 @@ static bool item_escapes(const struct call *call, const struct written *written)
     return false;
 }
 
+/* Whether an earlier result of this call lives in the buffer of `value`, and both are returned. */
+static bool beside_result(const struct call *call, size_t index, const struct node *value) {
+    struct memory *memory = call->placing->memory;
+    for (size_t i = 0; i < index && item_escapes(call, &call->written[index]); i++)
+        if (memory_place(memory, call->written[i].target)->root == memory_place(memory, value)->root &&
+            item_escapes(call, &call->written[i]))
+            return true;
+    return false;
+}
+
 /* Why a result of the call would share memory with what it did not share it with before: another result of the graph, or
  * an earlier one of this call that lives in the same buffer. */
 static const char *alias_of_results(const struct call *call, size_t index) {
-    struct memory *memory = call->placing->memory;
     const struct written *written = &call->written[index];
     for (const struct value *use = call->node->users; use; use = use->use.next) {
         const char *reason =
             is_item(use, written) ? placing_new_alias(call->placing, use->use.user, written->value) : NULL;
         if (reason) return reason;
     }
-    for (size_t i = 0; i < index && item_escapes(call, written); i++)
-        if (memory_place(memory, call->written[i].target)->root == memory_place(memory, written->value)->root &&
-            item_escapes(call, &call->written[i]))
-            return "the result is returned beside another that it must not share memory with";
-    return NULL;
+    return beside_result(call, index, written->value)
+               ? "the result is returned beside another that it must not share memory with"
+               : NULL;
 }
 
 /* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
@@ -132,6 +139,7 @@ static regraft_status choose_targets(struct call *call) {
         }
         written->target = NULL;
         if (item) TRY(placing_destination(placing, call->node, item, written->value, reason, &written->target));
+        if (written->target && beside_result(call, i, written->target)) written->target = NULL;
         if (!written->target) TRY(placing_copy(placing, call->node, written->value, reason, &written->target));
     }
     return REGRAFT_OK;

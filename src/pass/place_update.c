@@ -98,6 +98,27 @@ static regraft_status write_into(struct placing *placing, struct node *update, s
                             "the new value was made elsewhere");
 }
 
+struct update_reading {
+    struct placing *placing;
+    struct node *update, *target;
+    const struct node *found;
+};
+
+static void note_overlap(void *user, struct value *value) {
+    struct update_reading *reading = user;
+    if (value == node_argument(reading->update, 0) || value->use.node->type->kind != type_tensor) return;
+    if (placing_overlap(reading->placing, value->use.node, reading->target)) reading->found = value->use.node;
+}
+
+/* In place the update would read what it is just writing: copy_ of one part of a buffer into another that overlaps it. */
+static const char *reads_target(struct placing *placing, struct node *update, struct node *target) {
+    struct update_reading reading = {placing, update, target, NULL};
+    node_each_use(update, note_overlap, &reading);
+    return reading.found
+               ? text_format(placing->graph->arena, "it also reads that place, as %.*s", TEXT_ARGS(reading.found->name))
+               : NULL;
+}
+
 /* Why the update cannot be written into its base; *there: it need not be, the new value stands in its place already. */
 static regraft_status update_obstacle(struct placing *placing, struct node *update, struct node *base,
                                       const char **reason, bool *there) {
@@ -110,6 +131,7 @@ static regraft_status update_obstacle(struct placing *placing, struct node *upda
     if (window) TRY(insert_target(placing, update, base, &target));
     *there = window && source && stands_in(placing, source, target);
     *reason = *there ? placing_raw_write(placing, base, update) : placing_obstacle(placing, target, update);
+    if (!*reason && !*there) *reason = reads_target(placing, update, target);
     if (!*reason) *reason = placing_new_alias(placing, update, base);
     if (*reason) *there = false;
     drop_target(placing, target, base);

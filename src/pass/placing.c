@@ -120,9 +120,11 @@ static struct node *find_reader(struct placing *placing, struct node *value, con
         if (reads_memory(placing, user, use)) {
             bool base = call && user->operation->class == class_update && use == node_argument(user, 0);
             if (user->order > writer->order) found = base ? find_reader_of_update(placing, user, place, writer) : user;
-        } else if (user->kind != node_call || (call && user->operation->class == class_view)) {
-            found = find_reader(placing, user, place, writer);
         }
+        /* a view, or a call that returns what it writes */
+        bool views = user->kind != node_call || (call && user->operation->class == class_view);
+        if (!found && (views || memory_place(placing->memory, user)->root == place->root))
+            found = find_reader(placing, user, place, writer);
         if (found) return found;
     }
     return NULL;
