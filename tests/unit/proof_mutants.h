@@ -3,6 +3,7 @@
 #define REGRAFT_TESTS_PROOF_MUTANTS_H
 
 #include "ir/effect.h"
+#include "ir/infer.h"
 
 struct mutation {
     struct graph *graph;
@@ -257,6 +258,18 @@ static inline bool mutate(struct mutation *mutation, const struct breaker *break
     for (size_t i = 0; i < count; i++, node = node->next ? node->next : mutation->graph->first)
         if (node->kind != node_placeholder && breaker->apply(mutation, node)) return true;
     return false;
+}
+
+/* After a change the annotations may be wrong: what the operations tell is taken instead. */
+static inline void retype(struct graph *graph) {
+    for (struct node *node = graph->first; node; node = node->next) {
+        const struct type *inferred = NULL;
+        if (node->kind == node_placeholder || infer_type(node, &inferred) != REGRAFT_OK || !inferred ||
+            inferred->kind == type_unknown)
+            continue;
+        node->type = inferred;
+        node->settled = false;
+    }
 }
 
 #endif

@@ -349,18 +349,6 @@ struct tally {
     size_t mutants, different, proved, by_breaker[breaker_count];
 };
 
-/* After a change the annotations may be wrong: what the operations tell is taken instead. */
-static void retype(struct graph *graph) {
-    for (struct node *node = graph->first; node; node = node->next) {
-        const struct type *inferred = NULL;
-        if (node->kind == node_placeholder || infer_type(node, &inferred) != REGRAFT_OK || !inferred ||
-            inferred->kind == type_unknown)
-            continue;
-        node->type = inferred;
-        node->settled = false;
-    }
-}
-
 /* One mutant of the pipeline's result. What the proof calls equal has to be so in the interpreter. */
 static void try_mutant(const char *path, const char *pipeline, const struct breaker *breaker, uint64_t seed,
                        struct tally *tally) {
