@@ -4,7 +4,7 @@
 #   regraft::shared    libregraft.so
 file(GLOB library_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.c ${PROJECT_SOURCE_DIR}/src/base/*.c
     ${PROJECT_SOURCE_DIR}/src/ir/*.c ${PROJECT_SOURCE_DIR}/src/fx/*.c ${PROJECT_SOURCE_DIR}/src/rule/*.c ${PROJECT_SOURCE_DIR}/src/pass/*.c
-    ${PROJECT_SOURCE_DIR}/src/interp/*.c ${PROJECT_SOURCE_DIR}/src/proof/*.c ${PROJECT_SOURCE_DIR}/src/plan/*.c)
+    ${PROJECT_SOURCE_DIR}/src/interp/*.c ${PROJECT_SOURCE_DIR}/src/proof/*.c ${PROJECT_SOURCE_DIR}/src/plan/*.c ${PROJECT_SOURCE_DIR}/src/live/*.c)
 
 add_library(regraft_objects OBJECT ${library_sources})
 target_link_libraries(regraft_objects PRIVATE regraft_flags PkgConfig::jansson PkgConfig::zlib)

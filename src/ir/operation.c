@@ -96,6 +96,79 @@ static regraft_status add_line(struct operations *operations, struct diagnostics
     return REGRAFT_OK;
 }
 
+/* ---- operations of a live registry ---- */
+
+/* Layers are named by strings in some versions and by objects in others. */
+static bool same_kind(const struct schema_argument *a, const struct schema_argument *b) {
+    bool names_layer = text_is(a->name, "layer_name") && (a->type == schema_string || a->type == schema_other) &&
+                       (b->type == schema_string || b->type == schema_other);
+    return a->type == b->type || names_layer;
+}
+
+static bool same_argument(const struct schema_argument *a, const struct schema_argument *b) {
+    return text_equal(a->name, b->name) && same_kind(a, b) && a->list == b->list && a->optional == b->optional &&
+           a->optional_item == b->optional_item && a->keyword_only == b->keyword_only;
+}
+
+/* The argument that the result may be a view of; SIZE_MAX when it is fresh. */
+static size_t aliased_argument(const struct schema *schema, const struct schema_argument *result) {
+    for (size_t i = 0; result->alias && i < schema->argument_count; i++)
+        if (schema->arguments[i].alias == result->alias) return i;
+    return SIZE_MAX;
+}
+
+/* Whether what is known about one holds for the other too: versions of an operation differ in arguments that were added at
+ * the end, with defaults. */
+static bool same_operation(const struct schema *a, const struct schema *b) {
+    size_t most = a->argument_count > b->argument_count ? a->argument_count : b->argument_count;
+    if (a->return_count != b->return_count) return false;
+    for (size_t i = 0; i < most; i++) {
+        const struct schema *longer = i < a->argument_count ? a : b;
+        bool both = i < a->argument_count && i < b->argument_count;
+        if (both ? !same_argument(&a->arguments[i], &b->arguments[i]) : !longer->arguments[i].has_default) return false;
+    }
+    for (size_t i = 0; i < a->return_count; i++)
+        if (a->returns[i].type != b->returns[i].type || a->returns[i].list != b->returns[i].list ||
+            aliased_argument(a, &a->returns[i]) != aliased_argument(b, &b->returns[i]))
+            return false;
+    return true;
+}
+
+static bool writes(const struct schema *schema, size_t i) {
+    return i < schema->argument_count && schema->arguments[i].written;
+}
+
+/* What an operation writes is for its own schema to say; only calls may write other arguments than the table says. */
+static bool writes_the_same(const struct schema *a, const struct schema *b) {
+    for (size_t i = 0; i < a->argument_count || i < b->argument_count; i++)
+        if (writes(a, i) != writes(b, i)) return false;
+    return true;
+}
+
+static bool is_known(const struct operation *known, const struct schema *schema) {
+    bool call = known && (known->class == class_call || known->class == class_state);
+    return known && same_operation(&known->schema, schema) && (call || writes_the_same(&known->schema, schema));
+}
+
+regraft_status operations_declare(struct operations *operations, struct diagnostics *diagnostics,
+                                  const struct source *source, bool stateless) {
+    struct operation *operation = arena_new(operations->arena, struct operation);
+    TRY(schema_parse(operations->arena, diagnostics, source, source->contents, &operation->schema));
+    struct text target = target_of(operations->arena, &operation->schema);
+    const struct operation *known = map_get_text(operations->by_target, target);
+    if (is_known(known, &operation->schema)) {
+        struct schema schema = operation->schema;
+        *operation = *known;
+        operation->schema = schema;
+    } else {
+        operation->class = class_of(&operation->schema);
+        operation->effect = stateless ? effect_none : effect_writes_state;
+        operation->infer = operation->schema.return_count ? infer_from_annotation : infer_nothing;
+    }
+    add(operations, operation);
+    return REGRAFT_OK;
+}
+
 static struct text trimmed(struct text line) {
     for (size_t i = 0; i < line.length; i++)
         if (line.data[i] == '#') line.length = i;

@@ -90,6 +90,11 @@ regraft_status operations_create(struct arena *arena, struct diagnostics *diagno
 /* Adds rows from text, a schema a line; `#` starts a comment. An existing row of the same name is replaced. */
 regraft_status operations_add(struct operations *operations, struct diagnostics *diagnostics,
                               const struct source *source);
+/* One row from the schema of a live registry. What the table knows about the operation stays when the schemas agree, but for
+ * further arguments with defaults; otherwise the schema alone holds, and unless `stateless` the operation may read and
+ * write state that nobody sees. */
+regraft_status operations_declare(struct operations *operations, struct diagnostics *diagnostics,
+                                  const struct source *source, bool stateless);
 /* By the name in graphs ("aten.slice.Tensor"); NULL when there is none. A missing overload stands for "default". */
 const struct operation *operations_find(const struct operations *operations, struct text target);
 const struct operation *operations_by_id(const struct operations *operations, enum operation_id id);

@@ -65,17 +65,18 @@ static enum schema_type type_named(struct text name) {
     return schema_other;
 }
 
-/* `(a!)`, `(a)`, `(a -> *)` or `!` */
+/* `(a!)`, `(a)`, `(a -> *)` or `!`, which the registry prints as `($0! -> )` */
 static regraft_status alias_set(struct reader *reader, struct schema_argument *argument) {
     if (accept(reader, "!")) {
         argument->written = true;
         argument->alias = '!';
     } else if (accept(reader, "(")) {
         struct text name;
+        bool numbered = accept(reader, "$");
         TRY(word(reader, "the letter of an alias set", &name));
-        argument->alias = name.data[0];
+        argument->alias = numbered ? '!' : name.data[0];
         argument->written = accept(reader, "!");
-        if (accept(reader, "->")) TRY(expect(reader, "*"));
+        if (accept(reader, "->")) accept(reader, "*");
         TRY(expect(reader, ")"));
     }
     return REGRAFT_OK;

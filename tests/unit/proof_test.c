@@ -1,10 +1,10 @@
 /* Proofs of equality: what they must show, and what they must not. */
 #define _XOPEN_SOURCE 700
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "fx_support.h"
+#include "graph_files.h"
 #include "interp/check.h"
 #include "interp/random_inputs.h"
 #include "ir/infer.h"
@@ -264,24 +264,6 @@ static void unknown_symbols_are_not_trusted(void **state) {
 /* ---- captured graphs ---- */
 
 #define PLACED "unify-functionalized,noop-elim,split-coalesce,cse,scatter-split-replace,dce,split-coalesce,dce,place"
-
-static void each_graph(const char *folder, void (*visit)(const char *path, void *user), void *user) {
-    struct dirent **entries;
-    int count = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        size_t length = strlen(path);
-        bool hidden = entries[i]->d_name[0] == '.', text = length > 4 && !strcmp(path + length - 4, ".txt");
-        bool packed = length > 3 && !strcmp(path + length - 3, ".gz"), file = strchr(entries[i]->d_name, '.') != NULL;
-        if (!hidden && !file)
-            each_graph(path, visit, user);
-        else if (!hidden && (text || packed))
-            visit(path, user);
-        free(entries[i]);
-    }
-    if (count >= 0) free(entries);
-}
 
 struct reading_pair {
     struct fixture *fixture;
