@@ -1,5 +1,5 @@
 /* Which forms this machine has. */
-#include "cpu/form.h"
+#include "cpu/rows.h"
 
 static const char *const names[] = {"automatic", "portable", "avx2", "avx512", "avx512_bf16"};
 
@@ -39,4 +39,15 @@ regraft_cpu_form regraft_cpu_best(void) {
     for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++)
         if (regraft_cpu_has(best_first[i])) return best_first[i];
     return REGRAFT_CPU_PORTABLE;
+}
+
+const struct form *form_rows(regraft_cpu_form form) {
+#if REGRAFT_X86
+    static const struct form *const x86[] = {[REGRAFT_CPU_AVX2] = &form_avx2,
+                                             [REGRAFT_CPU_AVX512] = &form_avx512,
+                                             [REGRAFT_CPU_AVX512_BF16] = &form_avx512_bf16};
+    if (form >= REGRAFT_CPU_AVX2) return x86[form];
+#endif
+    (void)form;
+    return &form_portable;
 }

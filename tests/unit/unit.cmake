@@ -9,5 +9,12 @@ foreach(source ${unit_sources})
     add_test(NAME unit/${name} COMMAND ${name})
     set_tests_properties(unit/${name} PROPERTIES LABELS unit)
 endforeach()
+foreach(source ${unit_sources}) # the kernels against the interpreter
+    cmake_path(GET source STEM name)
+    if(name MATCHES "^kernels_")
+        target_link_libraries(${name} PRIVATE regraft::kernels_internal)
+        set_property(TEST unit/${name} APPEND PROPERTY ENVIRONMENT OMP_WAIT_POLICY=passive) # more threads than cores
+    endif()
+endforeach()
 target_link_libraries(tool_test PRIVATE regraft_tool_parts)
 target_link_options(out_of_memory_test PRIVATE -Wl,--wrap=arena_allocate,--wrap=arena_zeroed,--wrap=arena_copy)
