@@ -209,8 +209,25 @@ static void put_state(struct run *run, struct outcome *outcome) {
     }
 }
 
+static regraft_status look_on(void *user, struct run *run) {
+    (void)user;
+    (void)run;
+    return REGRAFT_OK;
+}
+
+static regraft_status look_at(void *user, struct run *run, struct node *node) {
+    (void)node;
+    return look_on(user, run);
+}
+
 regraft_status interpret(struct graph *graph, const struct bindings *bindings, struct arena *arena,
                          struct outcome *outcome) {
+    static const struct run_watch nobody = {look_on, look_at, look_at, NULL};
+    return interpret_watched(graph, bindings, arena, &nobody, outcome);
+}
+
+regraft_status interpret_watched(struct graph *graph, const struct bindings *bindings, struct arena *arena,
+                                 const struct run_watch *watch, struct outcome *outcome) {
     struct run run = {
         .graph = graph, .arena = arena, .diagnostics = &graph->context->diagnostics, .bindings = bindings};
     size_t index = 0;
@@ -220,6 +237,7 @@ regraft_status interpret(struct graph *graph, const struct bindings *bindings, s
     tensor_set_init(&outcome->results, arena);
     tensor_set_init(&outcome->unchanged, arena);
     TRY(placeholders_bind(&run));
+    TRY(watch->start(watch->user, &run));
     for (struct node *node = graph->first; node; node = node->next) {
         struct argument *result = &run.results[node->index];
         if (node->kind == node_placeholder) continue;
@@ -229,8 +247,10 @@ regraft_status interpret(struct graph *graph, const struct bindings *bindings, s
             put_results(&run, &returned, &index, &outcome->results);
             continue;
         }
+        TRY(watch->before(watch->user, &run, node));
         TRY(run_node(&run, node, result));
         TRY(check_annotation(&run, node, result));
+        TRY(watch->after(watch->user, &run, node));
     }
     put_inputs(&run, outcome);
     put_state(&run, outcome);

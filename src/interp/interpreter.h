@@ -20,4 +20,15 @@ struct outcome {
 regraft_status interpret(struct graph *graph, const struct bindings *bindings, struct arena *arena,
                          struct outcome *outcome);
 
+/* Who looks on: after the inputs are bound, and around each node that is run. May move storages. */
+struct run;
+struct run_watch {
+    regraft_status (*start)(void *user, struct run *run);
+    regraft_status (*before)(void *user, struct run *run, struct node *node);
+    regraft_status (*after)(void *user, struct run *run, struct node *node);
+    void *user;
+};
+regraft_status interpret_watched(struct graph *graph, const struct bindings *bindings, struct arena *arena,
+                                 const struct run_watch *watch, struct outcome *outcome);
+
 #endif

@@ -1,18 +1,23 @@
 /* regraft run: a graph in the reference interpreter, compared with what is expected of it. */
+#include "plan/planned_run.h"
 #include "tool/outcome.h"
 
 struct run_options {
     struct input_options input;
     const char *path, *inputs, *expected, *pipeline, *output;
+    bool poison, in_arena;
 };
 
-enum { key_inputs = 2000, key_expect };
+enum { key_inputs = 2000, key_expect, key_poison, key_arena };
 
 static const struct argp_option entries[] = {
     {"inputs", key_inputs, "FILE", 0, "The tensors to run on (safetensors)", 0},
     {"expect", key_expect, "FILE", 0, "Compare with the tensors of FILE (safetensors)", 0},
     {"passes", 'p', "PIPELINE", 0, "Run these passes first (default: the functional pipeline; \"\": none)", 0},
     {"output", 'o', "FILE", 0, "Write the results to FILE (safetensors)", 0},
+    {"poison", key_poison, NULL, 0, "Overwrite each buffer with NaN when the plan says that nobody needs it any more",
+     0},
+    {"arena", key_arena, NULL, 0, "The same, with all planned buffers at their offsets in one arena", 0},
     {0},
 };
 
@@ -27,6 +32,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case key_expect:
         options->expected = argument;
+        return 0;
+    case key_poison:
+        options->poison = true;
+        return 0;
+    case key_arena:
+        options->in_arena = true;
         return 0;
     case 'p':
         options->pipeline = argument;
@@ -53,6 +64,15 @@ static const struct argp argp = {
            "how far it is from what is expected; the exit code is 1 when anything differs.",
 };
 
+static regraft_status interpret_as_asked(struct tool *tool, const struct run_options *options, regraft_graph *graph,
+                                         const struct bindings *bindings, struct outcome *outcome) {
+    struct plan plan;
+    if (!options->poison && !options->in_arena) return tool_interpret(tool, graph, bindings, outcome);
+    TRY(tool_report(tool, plan_create(tool_graph(graph), (struct plan_options){0}, tool->arena, &plan)));
+    return tool_report(
+        tool, planned_run(&plan, options->in_arena ? run_in_arena : run_poisoned, bindings, tool->arena, outcome));
+}
+
 static regraft_status compute(struct tool *tool, const struct run_options *options, struct outcome *outcome) {
     struct diagnostics *diagnostics = &tool_context(tool)->diagnostics;
     struct bindings bindings;
@@ -60,7 +80,7 @@ static regraft_status compute(struct tool *tool, const struct run_options *optio
     TRY(tool_read_graph(tool, &options->input, options->path, &graph));
     TRY(tool_report(tool, regraft_graph_run(graph, options->pipeline, NULL)));
     TRY(tool_report(tool, bindings_load(&bindings, tool->arena, diagnostics, options->inputs)));
-    return tool_interpret(tool, graph, &bindings, outcome);
+    return interpret_as_asked(tool, options, graph, &bindings, outcome);
 }
 
 static json_t *add_comparison(struct builder *out, const struct comparison *comparison, enum format format) {

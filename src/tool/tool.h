@@ -28,6 +28,7 @@ regraft_status command_check(struct tool *tool, int argc, char **argv);
 regraft_status command_explain(struct tool *tool, int argc, char **argv);
 regraft_status command_audit(struct tool *tool, int argc, char **argv);
 regraft_status command_reduce(struct tool *tool, int argc, char **argv);
+regraft_status command_plan(struct tool *tool, int argc, char **argv);
 regraft_status command_list(struct tool *tool, int argc, char **argv);
 regraft_status command_passes(struct tool *tool, int argc, char **argv);
 regraft_status command_ops(struct tool *tool, int argc, char **argv);
