@@ -13,6 +13,7 @@
 #include "ir/infer.h"
 #include "ir/verify.h"
 #include "pass/pass.h"
+#include "plan/planned_run.h"
 #include "proof/proof.h"
 
 #include <setjmp.h>
@@ -78,6 +79,22 @@ static void prove_pipeline(struct context *context, struct graph *before, struct
     fail_msg("seed %llu, %s", (unsigned long long)seed, pipeline);
 }
 
+/* In the memory of its plan, each buffer poisoned when its last reader has run, the graph gives the same. */
+static void check_planned(struct context *context, uint64_t seed, const char *pipeline, const char *text,
+                          struct graph *graph, const struct bindings *bindings) {
+    struct plan plan;
+    struct outcome expected, outcome;
+    if (plan_create(graph, (struct plan_options){0}, context->arena, &plan) ||
+        interpret(graph, bindings, context->arena, &expected))
+        give_up(context, seed, pipeline, text);
+    for (enum run_memory memory = run_poisoned; memory <= run_in_arena; memory++) {
+        struct comparison comparison;
+        if (planned_run(&plan, memory, bindings, context->arena, &outcome)) give_up(context, seed, pipeline, text);
+        compare_outcomes(context->arena, &outcome, &expected, &comparison);
+        if (!comparison.equal || comparison.norm != 0) report(context, seed, pipeline, text, graph, &comparison);
+    }
+}
+
 /* The graph of the text after a pipeline, compared with the one that was read; NULL when the pipeline cannot be run like this,
  * as a pass needs parameters. */
 static struct graph *check_pipeline(struct context *context, uint64_t seed, const char *text, struct graph *before,
@@ -93,6 +110,7 @@ static struct graph *check_pipeline(struct context *context, uint64_t seed, cons
         give_up(context, seed, pipeline, text);
     if (!comparison.equal || comparison.norm != 0) report(context, seed, pipeline, text, after, &comparison);
     prove_pipeline(context, before, after, seed, pipeline, text, totals);
+    check_planned(context, seed, pipeline, text, after, bindings);
     return after;
 }
 
