@@ -230,6 +230,56 @@ static inline bool change_layer(struct mutation *mutation, struct node *node) {
     return false;
 }
 
+/* What a copy was made of, in place of the copy: of a clone, or of memory of its own strides that copy_ fills. */
+static inline bool drop_copy(struct mutation *mutation, struct node *node) {
+    bool clone = is_called(node, "aten.clone.default"), fill = is_called(node, "aten.copy_.default");
+    struct node *copy = clone ? node : fill ? value_as_node(&node->arguments[0]) : NULL,
+                *source = copy ? value_as_node(&node->arguments[clone ? 0 : 1]) : NULL;
+    if (!source || (fill && (node->users || !is_called(copy, "aten.empty_strided.default")))) return false;
+    if (fill) graph_remove(mutation->graph, node);
+    graph_replace(copy, source);
+    graph_remove(mutation->graph, copy);
+    return true;
+}
+static inline bool writes_memory(const struct node *node) {
+    return node->kind == node_call && node->operation &&
+           (node->operation->class == class_call || node->operation->effect == effect_writes_state);
+}
+static inline bool stands_between(const struct node *first, const struct node *last, struct node *value, bool uses) {
+    for (const struct node *node = first; node != last; node = node->next)
+        if (uses ? depends(node, value) : depends(value, (struct node *)node)) return true;
+    return false;
+}
+/* A node behind or before a write in place changes sides: it reads what was written too late, or too early. */
+static inline bool move_read(struct mutation *mutation, struct node *node) {
+    bool down = draw(mutation) % 2;
+    if (!writes_memory(node)) return false;
+    for (struct node *read = down ? node->previous : node->next; read; read = down ? read->previous : read->next) {
+        bool moves = read->kind == node_call && read->operation && read->operation->class == class_compute;
+        if (!moves || (down ? stands_between(read->next, node->next, read, true) : stands_between(node, read, read, false)))
+            continue;
+        graph_move(mutation->graph, read, down ? node->next : node);
+        return true;
+    }
+    return false;
+}
+/* Two updates of one buffer, or two writes in place: what they put there is exchanged. */
+static inline bool swap_updates(struct mutation *mutation, struct node *node) {
+    bool copies = is_called(node, "aten.copy_.default"),
+         updates = node->kind == node_call && node->operation && node->operation->class == class_update;
+    (void)mutation;
+    for (struct node *other = copies || updates ? node->previous : NULL; other; other = other->previous) {
+        struct node *a = value_as_node(&node->arguments[1]), *b;
+        if (other->kind != node_call || !text_equal(other->target, node->target)) continue;
+        b = value_as_node(&other->arguments[1]);
+        if (!a || !b || a == b || !is_alike(a, b) || a->order > other->order) continue;
+        value_set_node(node, &node->arguments[1], b);
+        value_set_node(other, &other->arguments[1], a);
+        return true;
+    }
+    return false;
+}
+
 static const struct breaker {
     const char *name;
     bool (*apply)(struct mutation *mutation, struct node *node);
@@ -247,6 +297,9 @@ static const struct breaker {
     {"drop a call", drop_call},
     {"swap the order", swap_order},
     {"change a type", change_layer},
+    {"drop a copy", drop_copy},
+    {"move a read", move_read},
+    {"swap two updates", swap_updates},
 };
 enum { breaker_count = sizeof breakers / sizeof *breakers };
 
