@@ -295,12 +295,11 @@ regraft_status infer_view(struct inference *inference) {
 
 /* Sizes change with the ratio of the element sizes; only equal ones are told here. */
 regraft_status infer_view_dtype(struct inference *inference) {
-    const struct type *input = inference_tensor(inference, 0);
     const struct value *dtype = inference_value(inference, 1);
-    if (!input || !dtype || dtype->kind != value_dtype || dtype_size(dtype->dtype) != dtype_size(input->dtype))
-        return REGRAFT_OK;
-    inference_set(inference, dtype->dtype, input->layout.rank, input->layout.sizes, input->layout.strides,
-                  input->device);
+    TRY(infer_view(inference));
+    if (inference->result)
+        inference->result = type_make_tensor(inference->context->arena, dtype->dtype, inference->result->layout,
+                                             inference->result->device);
     return REGRAFT_OK;
 }
 

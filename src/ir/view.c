@@ -569,6 +569,14 @@ static regraft_status identity(struct view *view) {
     return REGRAFT_OK;
 }
 
+/* The same elements in another type, as long as they are as large; otherwise no window is told. */
+static regraft_status same_bits(struct view *view) {
+    const struct type *input = inference_tensor(view->inference, 0);
+    const struct value *dtype = inference_value(view->inference, 1);
+    bool same = input && dtype && dtype->kind == value_dtype && dtype_size(dtype->dtype) == dtype_size(input->dtype);
+    return same ? identity(view) : REGRAFT_OK;
+}
+
 /* The functions by row; an update writes the window that its view form reads. */
 static regraft_status (*window_function(enum operation_id id))(struct view *view) {
     switch (id) {
@@ -576,6 +584,8 @@ static regraft_status (*window_function(enum operation_id id))(struct view *view
     case operation_aten_copy_default:
     case operation_aten_detach_default:
         return identity;
+    case operation_aten_view_dtype:
+        return same_bits;
     case operation_aten_slice_scatter_default:
     case operation_aten_slice_Tensor:
         return slice;

@@ -364,7 +364,9 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
     *result = NULL;
     if (!update || !place->exact || value == place->root) return REGRAFT_OK;
     base = copied_base(placing, call, update, place, &lowest);
-    if (!base || memory_update(placing->memory, update, &written) != REGRAFT_OK || !written.exact) return REGRAFT_OK;
+    if (!base || base->type->dtype != value->type->dtype ||
+        memory_update(placing->memory, update, &written) != REGRAFT_OK || !written.exact)
+        return REGRAFT_OK;
     uint32_t key[2] = {call->index, place->root->index};
     void **slot = map_slot(placing->destinations, key, sizeof key);
     bool fresh = !*slot;

@@ -163,7 +163,8 @@ enum { most_step_remarks = 16 };
 static regraft_status replace_read(struct forwarding *forwarding, struct reading *reading, struct node *other,
                                    const char *fact, enum step *step) {
     const char *reason = obstacle(forwarding, reading->node, reading->update, other);
-    if (!same_layout(forwarding, reading->node->type, other->type))
+    bool cast = reading->facts->written.source->type->dtype != reading->update->type->dtype;
+    if (cast || !same_layout(forwarding, reading->node->type, other->type))
         reason = "the value written there has another element type or other strides";
     if (reason) {
         graph_remark(forwarding->graph, reading->node, false, "still reads %.*s: %s", TEXT_ARGS(reading->update->name),
@@ -389,7 +390,7 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
     source = inner.place.source;
     bool fits =
         source->type->kind == type_tensor && source->type->dtype == (*node)->type->dtype &&
-        device_equal(source->type->device, (*node)->type->device) &&
+        carrier->type->dtype == (*node)->type->dtype && device_equal(source->type->device, (*node)->type->device) &&
         layout_same_sizes(forwarding->context->symbols, &source->type->layout, &inner.in_base.layout) == answer_yes;
     if (!fits || !reads_it || outer.base->by_numbers || inner.base->by_numbers ||
         place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no)

@@ -233,7 +233,9 @@ static inline bool change_layer(struct mutation *mutation, struct node *node) {
 /* What a copy was made of, in place of the copy: of a clone, or of memory of its own strides that copy_ fills. */
 static inline bool drop_copy(struct mutation *mutation, struct node *node) {
     bool clone = is_called(node, "aten.clone.default"), fill = is_called(node, "aten.copy_.default");
-    struct node *copy = clone ? node : fill ? value_as_node(&node->arguments[0]) : NULL,
+    struct node *copy = clone  ? node
+                        : fill ? value_as_node(&node->arguments[0])
+                               : NULL,
                 *source = copy ? value_as_node(&node->arguments[clone ? 0 : 1]) : NULL;
     if (!source || (fill && (node->users || !is_called(copy, "aten.empty_strided.default")))) return false;
     if (fill) graph_remove(mutation->graph, node);
@@ -256,7 +258,8 @@ static inline bool move_read(struct mutation *mutation, struct node *node) {
     if (!writes_memory(node)) return false;
     for (struct node *read = down ? node->previous : node->next; read; read = down ? read->previous : read->next) {
         bool moves = read->kind == node_call && read->operation && read->operation->class == class_compute;
-        if (!moves || (down ? stands_between(read->next, node->next, read, true) : stands_between(node, read, read, false)))
+        if (!moves ||
+            (down ? stands_between(read->next, node->next, read, true) : stands_between(node, read, read, false)))
             continue;
         graph_move(mutation->graph, read, down ? node->next : node);
         return true;

@@ -367,10 +367,10 @@ static void try_mutant(const char *path, const char *pipeline, const struct brea
 /* REGRAFT_PROOF_ROUNDS: how many times through all graphs and ways to break them. */
 static void broken_graphs_are_never_proved(void **state) {
     static const char *const names[] = {
-        "custom/qkv_rope_f32_v1",     "custom/qkv_rope_small_f32_v2", "custom/oldread_f32_v1",
-        "custom/qkv_inputmut_f32_v1", "custom/qkv_escape_f32_v2",     "custom/explicitkv_f32_v1",
-        "custom/mla_decode_f32_v1",   "custom/twice_f32_v2",          "custom/slices_f32_v1",
-        "custom/llama_decode_f32_v2", "custom/qknorm_f32_v1",         "custom/inplaceadd_f32",
+        "custom/qkv_rope_f32_v1",     "custom/qkv_rope_small_f32_v2",  "custom/oldread_f32_v1",
+        "custom/qkv_inputmut_f32_v1", "custom/qkv_escape_f32_v2",      "custom/explicitkv_f32_v1",
+        "custom/mla_decode_f32_v1",   "custom/twice_f32_v2",           "custom/slices_f32_v1",
+        "custom/llama_decode_f32_v2", "custom/qknorm_f32_v1",          "custom/inplaceadd_f32",
         "custom/slices_f32_v2",       "custom/mla_decode_fused_f32_v1"};
     const char *given = getenv("REGRAFT_PROOF_ROUNDS");
     uint64_t rounds = given ? strtoull(given, NULL, 10) : 20;

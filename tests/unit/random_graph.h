@@ -259,6 +259,32 @@ static inline void write_join(struct writer *writer) {
     line(writer, to->name, "aten.stack.default([%s, %s])", from.name, other);
 }
 
+/* Through memory of another element type: all of it, a part of it, or with a part of it replaced, as it is or as a copy. */
+static inline void write_bits(struct writer *writer) {
+    struct value_text from = *pick(writer), part = from;
+    char bits[24], changed[24], source_bits[24];
+    if (!from.rank) return;
+    struct window_text window = window_of(writer, &from);
+    int kind = below(writer, 4);
+    part.sizes[window.dimension] = window.size;
+    const char *source = kind == 1 ? of_sizes(writer, part.rank, part.sizes) : NULL;
+    new_name(writer, bits);
+    new_name(writer, changed);
+    new_name(writer, source_bits);
+    line(writer, bits, "aten.view.dtype(%s, torch.int32)", from.name);
+    if (source) line(writer, source_bits, "aten.view.dtype(%s, torch.int32)", source);
+    if (kind == 0)
+        line(writer, changed, "aten.slice.Tensor(%s, %d, %s, %s, %d)", bits, window.dimension, window.start, window.end,
+             window.step);
+    else if (source)
+        line(writer, changed, "aten.slice_scatter.default(%s, %s, %d, %s, %s, %d)", bits, source_bits, window.dimension,
+             window.start, window.end, window.step);
+    else
+        line(writer, changed, kind == 2 ? "aten.alias.default(%s)" : "aten.clone.default(%s)", bits);
+    struct value_text *to = kind ? add_like(writer, &from) : add(writer, part.rank, part.sizes);
+    line(writer, to->name, "aten.view.dtype(%s, torch.float32)", changed);
+}
+
 /* ---- updates ---- */
 
 static inline void write_slice_scatter(struct writer *writer) {
@@ -561,6 +587,7 @@ static void (*const statements[])(struct writer *) = {
     write_copy,          write_norm_v1,       write_norm_v2,       write_norm_v2,       write_select_scatter,
     write_raw,           write_raw,           write_strided_v2,    write_fresh,         write_rotary,
     write_layer,         write_latent,        write_halves,        write_join,          write_index_put,
+    write_bits,
 };
 
 static inline void write_inputs(struct writer *writer) {
