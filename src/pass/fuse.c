@@ -112,18 +112,42 @@ static bool better(struct matcher *matcher, struct match *a, struct match *b) {
     return saved_bytes(matcher, a) > saved_bytes(matcher, b);
 }
 
-/* The nodes that a match takes or moves. */
-static bool claim(struct match *match, struct match **owners, bool take) {
+/* Which matches a round has accepted, by the index of nodes. */
+struct claims {
+    struct match **owners; /* whose match takes, moves or replaces the node */
+    bool *read;            /* an accepted match rests on the call, which stays */
+};
+
+/* Whether what the call gives is replaced. */
+static bool replaces(const struct match *match, const struct node *call) {
+    for (size_t i = match->rule->tensor_count; i < match->rule->match.variables.count; i++) {
+        const struct node *value = match->values[i];
+        if (!value || match->rule->match.variables.items[i].other == SIZE_MAX) continue;
+        if (value == call || (value->kind == node_getitem && value_as_node(&value->arguments[0]) == call)) return true;
+    }
+    return false;
+}
+
+static bool claim_node(struct claims *claims, struct match *match, const struct node *node, bool take) {
+    struct match **owner = &claims->owners[node->index];
+    if (*owner && *owner != match) return false;
+    if (take) *owner = match;
+    return true;
+}
+
+/* A call that stays may be part of several matches, as long as none of them replaces its result. */
+static bool claim(struct claims *claims, struct match *match, bool take) {
     for (size_t i = 0; i < match->rule->match.statements.count; i++) {
         const struct node *call = match->calls[i];
-        if (!call || !(node_is_functionalized_call(call) || node_has_effect(call))) continue;
-        if (owners[call->index] && owners[call->index] != match) return false;
-        if (take) owners[call->index] = match;
+        if (!call) continue;
+        bool goes = node_is_functionalized_call(call) || node_has_effect(call);
+        bool exclusive = goes || replaces(match, call);
+        if (exclusive && claims->read[call->index]) return false;
+        if (exclusive ? !claim_node(claims, match, call, take) : claims->owners[call->index] != NULL) return false;
+        if (take && !exclusive) claims->read[call->index] = true;
     }
-    for (size_t i = 0; i < match->moved.count; i++) {
-        if (owners[match->moved.items[i]->index] && owners[match->moved.items[i]->index] != match) return false;
-        if (take) owners[match->moved.items[i]->index] = match;
-    }
+    for (size_t i = 0; i < match->moved.count; i++)
+        if (!claim_node(claims, match, match->moved.items[i], take)) return false;
     return true;
 }
 
@@ -139,14 +163,15 @@ static void sort_matches(struct matcher *matcher, match_list *matches) {
 
 static regraft_status apply(struct fusion *fusion, struct matcher *matcher, match_list *matches, bool *any) {
     struct replacing replacing = {.graph = fusion->graph, .scratch = fusion->scratch};
-    struct match **owners = arena_array(fusion->scratch, struct match *, fusion->graph->node_limit);
+    struct claims claims = {arena_array(fusion->scratch, struct match *, fusion->graph->node_limit),
+                            arena_array(fusion->scratch, bool, fusion->graph->node_limit)};
     *any = false;
     sort_matches(matcher, matches);
     for (size_t i = 0; i < matches->count; i++) {
         struct match *match = matches->items[i];
         bool done;
-        if (!claim(match, owners, false)) continue;
-        claim(match, owners, true);
+        if (!claim(&claims, match, false)) continue;
+        claim(&claims, match, true);
         const struct node last = *match->last; /* for the remark: the node may be gone then */
         TRY(fuse_replace(&replacing, matcher, match, &done));
         if (!done) continue;

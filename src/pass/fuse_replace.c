@@ -229,6 +229,28 @@ static void move_dependents(const struct replacement *replacement) {
         graph_move(replacement->graph, replacement->match->moved.items[i], replacement->before);
 }
 
+struct node_list {
+    struct arena *arena;
+    VECTOR(struct node *) nodes;
+};
+
+static void push_used(void *user, struct value *value) {
+    struct node_list *list = user;
+    vector_push(list->arena, &list->nodes, value->use.node);
+}
+
+/* The node and all that only it needs, when nobody needs it any more: else the rule would match it once again. */
+static void remove_unused(struct replacement *replacement, struct node *node) {
+    struct node_list work = {.arena = replacement->replacing->scratch};
+    vector_push(work.arena, &work.nodes, node);
+    while (work.nodes.count) {
+        struct node *next = work.nodes.items[--work.nodes.count];
+        if (next->users || !node_is_removable(next) || graph_find(replacement->graph, next->name) != next) continue;
+        node_each_use(next, push_used, &work);
+        graph_remove(replacement->graph, next);
+    }
+}
+
 /* Calls whose results are all replaced, and the views that only led to them. */
 static void remove_matched(struct replacement *replacement) {
     struct match *match = replacement->match;
@@ -248,10 +270,9 @@ static void remove_matched(struct replacement *replacement) {
         }
         graph_remove(graph, call);
     }
-    for (size_t i = match->moved.count; i-- > 0;) {
-        struct node *node = match->moved.items[i];
-        if (graph_find(graph, node->name) == node && !node->users && node_is_removable(node)) graph_remove(graph, node);
-    }
+    for (size_t i = match->moved.count; i-- > 0;) remove_unused(replacement, match->moved.items[i]);
+    for (size_t i = match->rule->match.statements.count; i-- > 0;)
+        if (match->calls[i]) remove_unused(replacement, match->calls[i]);
 }
 
 static void exchange(struct replacement *replacement) {

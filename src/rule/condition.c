@@ -121,6 +121,7 @@ static const struct rule_function functions[] = {
     {"rank", false, false, true, false, rank_of, NULL},
     {"elements", false, false, true, false, elements_of, NULL},
     {"bytes", true, false, true, false, bytes_of, NULL},
+    {"dtype", false, false, false, false, NULL, NULL},
     {"contiguous", false, false, false, true, NULL, is_contiguous},
     {"used", false, false, false, true, NULL, is_used},
     {"owed_contiguous", false, false, false, true, NULL, is_owed_contiguous},
@@ -201,6 +202,11 @@ static bool constant_of(const struct match *match, const struct expression *expr
     if (expression->kind == expression_literal) {
         *value = *expression->literal;
         return true;
+    }
+    if (expression->kind == expression_function && !expression->function->holds) {
+        const struct type *type = tensor_type(match->values[expression->variable]);
+        *value = (struct value){.kind = value_dtype, .dtype = type ? type->dtype : dtype_none};
+        return type;
     }
     if (expression->kind != expression_attribute || !match->attributes[expression->attribute].bound) return false;
     const struct attribute_binding *binding = &match->attributes[expression->attribute];

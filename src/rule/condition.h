@@ -9,7 +9,7 @@ struct rule_function {
     bool of_dtype;         /* of an element type, not of a tensor */
     bool integer_argument; /* has an integer as its second argument */
     bool integer;          /* its value is an integer */
-    bool holds;            /* it holds or not */
+    bool holds;            /* it holds or not; neither an integer nor that: the element type of a tensor */
     /* The integer, or NULL when it is not known. */
     symint (*value)(struct matcher *matcher, const struct node *tensor, enum dtype dtype, int64_t argument);
     enum answer (*property)(struct matcher *matcher, size_t variable, const char **why);

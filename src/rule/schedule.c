@@ -8,7 +8,8 @@
 struct schedule {
     struct matcher *matcher;
     struct match *match;
-    struct map *seen; /* node -> itself */
+    struct map *seen;   /* node -> itself: what is replaced, and what depends on it */
+    struct map *queued; /* node -> itself */
     VECTOR(struct node *) queue;
 };
 
@@ -18,8 +19,9 @@ static bool is_matched_call(const struct match *match, const struct node *node) 
     return false;
 }
 
-static bool seen(struct schedule *schedule, struct node *node) {
-    void **slot = map_slot(schedule->seen, &node, sizeof node);
+/* Whether the node was in the set; now it is. */
+static bool add(struct map *set, struct node *node) {
+    void **slot = map_slot(set, &node, sizeof node);
     bool before = *slot;
     *slot = node;
     return before;
@@ -117,7 +119,10 @@ static bool follow(struct schedule *schedule, struct node *value) {
     struct match *match = schedule->match;
     for (struct value *use = value->users; use; use = use->use.next) {
         struct node *user = use->use.user;
-        if (user->order > match->last->order || is_matched_call(match, user) || seen(schedule, user)) continue;
+        /* a matched call that stays as long as somebody uses it moves as others do, even the last one */
+        bool goes = is_matched_call(match, user) && (node_is_functionalized_call(user) || node_has_effect(user));
+        if (user->order > match->last->order || goes || add(schedule->queued, user)) continue;
+        add(schedule->seen, user);
         if (!check_moved(schedule, user, value)) return false;
         vector_push(schedule->matcher->arena, &schedule->queue, user);
     }
@@ -148,7 +153,7 @@ static bool find_dependents(struct schedule *schedule) {
     for (size_t i = rule->tensor_count; i < rule->match.variables.count; i++) {
         struct node *value = match->values[i];
         if (!value || rule->match.variables.items[i].other == SIZE_MAX) continue;
-        seen(schedule, value);
+        add(schedule->seen, value);
         if (!follow(schedule, value)) return false;
     }
     for (size_t i = 0; i < schedule->queue.count; i++)
@@ -167,7 +172,8 @@ static void sort_by_order(struct match *match) {
 }
 
 bool match_schedule(struct matcher *matcher, struct match *match) {
-    struct schedule schedule = {.matcher = matcher, .match = match, .seen = map_create(matcher->arena)};
+    struct schedule schedule = {
+        .matcher = matcher, .match = match, .seen = map_create(matcher->arena), .queued = map_create(matcher->arena)};
     if (!find_last(matcher, match) || !check_results(matcher, match) || !find_dependents(&schedule)) return false;
     match->moved.count = 0;
     for (size_t i = 0; i < schedule.queue.count; i++)
