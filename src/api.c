@@ -75,6 +75,18 @@ regraft_status regraft_contract_add(regraft_context *public, const char *contrac
     return status;
 }
 
+regraft_status regraft_graph_contract_add(regraft_graph *graph, const regraft_node *call, const char *contract) {
+    struct context *context = internal_graph(graph)->context;
+    struct arena_guard guard;
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
+    diagnostics_clear(&context->diagnostics);
+    struct source *source = arena_new(context->arena, struct source);
+    *source = (struct source){"<contract>", text_copy(context->arena, text_of(contract))};
+    regraft_status status = contract_add_to_call((struct node *)call, source);
+    arena_unguard(context->arena, &guard);
+    return status;
+}
+
 /* ---- reading ---- */
 
 static regraft_status take_graph(struct context *context, struct file *file, const regraft_read_options *options,

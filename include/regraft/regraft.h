@@ -58,8 +58,17 @@ REGRAFT_API const char *regraft_message(const regraft_context *context);
 REGRAFT_API regraft_status regraft_operations_add(regraft_context *context, const char *name, const char *text,
                                                   size_t length);
 
-/* Says what strides an operation is owed for an argument: `vllm::unified_mla_attention_with_output.k_pe=contiguous`; a text
- * graph does not show it. The pass `place` copies where a contract is not met. Kinds: any (the default), contiguous. */
+/* Says what an operation is owed for an argument, `vllm::unified_mla_attention_with_output.k_pe=contiguous`, or for all
+ * tensors that it is given, `vllm::op.*=as-traced`; a text graph does not show it. The pass `place` copies where a contract is
+ * not met. A later contract takes the place of an earlier one, also of those of the built-in table. Kinds:
+ *   any, flexible_layout  any strides (what an operation without contract takes)
+ *   last-dim-dense        a last dimension of stride 1
+ *   contiguous            row-major, without gaps
+ *   as-traced             the strides that the argument of each call had before the first pass ran
+ *   as-traced[8, 8, 1]    these strides, in elements: expressions in the symbols of the graph
+ *   elsewhere, in-place   whether what the operation writes to the argument may be written to other memory instead, beside
+ *                         one of the others; for operations that have such a form (docs/memory.md)
+ * REGRAFT_USAGE when there is no such operation, argument, kind or form. */
 REGRAFT_API regraft_status regraft_contract_add(regraft_context *context, const char *contract);
 
 /* ---- reading and printing ---- */
@@ -139,6 +148,12 @@ REGRAFT_API const char *regraft_node_name(const regraft_node *node);
 REGRAFT_API const char *
 regraft_node_target(const regraft_node *node); /* "aten.slice.Tensor", "getitem", "placeholder", "output", ... */
 REGRAFT_API size_t regraft_node_user_count(const regraft_node *node);
+
+/* What this one call is owed, whatever its operation is: `k_pe=as-traced[8*s77, 8, 1]`, kinds as for regraft_contract_add. For
+ * graphs of a program that knows the tags of its operations and the strides that each call was traced with; before
+ * regraft_graph_run. REGRAFT_USAGE when the node is no call of a known operation, or has no such argument. */
+REGRAFT_API regraft_status regraft_graph_contract_add(regraft_graph *graph, const regraft_node *call,
+                                                      const char *contract);
 
 /* ---- tables: NULL after the last row ---- */
 

@@ -60,13 +60,37 @@ regraft_status rotate(struct call *call, const struct rotation *rotation, const 
     return REGRAFT_OK;
 }
 
+static struct rotation rotation_of(const struct call *call) {
+    return (struct rotation){call_tensor(call, "positions"),     call_tensor(call, "cos_sin_cache"),
+                             call_integer(call, "head_size", 0), call_integer(call, "rope_dim_offset", 0),
+                             call_boolean(call, "is_neox"),      call_boolean(call, "inverse")};
+}
+
 regraft_status kernel_rotary_embedding(struct call *call) {
-    struct rotation rotation = {call_tensor(call, "positions"),     call_tensor(call, "cos_sin_cache"),
-                                call_integer(call, "head_size", 0), call_integer(call, "rope_dim_offset", 0),
-                                call_boolean(call, "is_neox"),      call_boolean(call, "inverse")};
+    struct rotation rotation = rotation_of(call);
     const struct tensor *key = call_tensor(call, "key");
     TRY(rotate(call, &rotation, call_tensor(call, "query")));
     return key ? rotate(call, &rotation, key) : REGRAFT_OK;
+}
+
+/* All of `out`, also what is not rotated. */
+static regraft_status rotate_out(struct call *call, const struct rotation *rotation, const struct tensor *x,
+                                 const struct tensor *out) {
+    if (!x != !out) return call_fail(call, REGRAFT_REJECTED, "key and key_out: one of them is None");
+    if (!x) return REGRAFT_OK;
+    if (x->dtype != out->dtype || !shape_equal(&x->shape, &out->shape))
+        return call_fail(call, REGRAFT_REJECTED,
+                         "%s%s does not fit the place %s%s that its rotation is to be written to",
+                         dtype_abbreviation(x->dtype), shape_print(call->arena, &x->shape),
+                         dtype_abbreviation(out->dtype), shape_print(call->arena, &out->shape));
+    tensor_copy(call->scratch, out, x);
+    return rotate(call, rotation, out);
+}
+
+regraft_status kernel_rotary_embedding_out(struct call *call) {
+    struct rotation rotation = rotation_of(call);
+    TRY(rotate_out(call, &rotation, call_tensor(call, "query"), call_tensor(call, "query_out")));
+    return rotate_out(call, &rotation, call_tensor(call, "key"), call_tensor(call, "key_out"));
 }
 
 /* ---- caches ---- */

@@ -4,11 +4,6 @@
 
 #include "ir/operation.h"
 
-/* What strides an operation is owed for an argument, as the engine that runs the graph has it. */
-struct contract {
-    struct text operation, argument; /* "vllm.unified_mla_attention_with_output.default", "k_pe" */
-};
-
 struct rules; /* rule/rule.h */
 
 struct context {
@@ -16,7 +11,6 @@ struct context {
     struct diagnostics diagnostics;
     struct symbols *symbols;
     struct operations *operations;
-    VECTOR(struct contract) contracts;
     struct rules *rules; /* rules_of's; NULL before it is first asked for */
 };
 

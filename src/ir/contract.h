@@ -1,11 +1,33 @@
-/* Contracts: what strides an operation is owed for an argument. */
+/* Contracts: what an operation, or one call of it, is owed for an argument.
+ *
+ * Written `OPERATION.ARGUMENT=KIND`; `*` stands for all tensors that the operation is given. Kinds:
+ *
+ *     any, flexible_layout   takes any strides; takes back what was said before, also by the table
+ *     last-dim-dense         the elements of the last dimension lie one behind the other
+ *     contiguous             row-major, without gaps
+ *     as-traced              the strides that the argument has in the graph as it was read
+ *     as-traced[8, 8, 1]     these strides
+ *     elsewhere, in-place    whether what the operation writes to the argument may go to other memory; beside the others
+ */
 #ifndef REGRAFT_IR_CONTRACT_H
 #define REGRAFT_IR_CONTRACT_H
 
-#include "ir/context.h"
+#include "ir/graph.h"
 
-/* Adds one, written `NAMESPACE::OPERATION[.OVERLOAD].ARGUMENT=KIND`. Kinds: `any` (the default of a text graph, which shows
- * no contracts) and `contiguous`. A later one for the same argument takes the place of an earlier one. */
+/* For all calls of an operation. A later contract for the same argument takes the place of an earlier one. */
 regraft_status contract_add(struct context *context, const struct source *source);
+/* For one call: `ARGUMENT=KIND`. */
+regraft_status contract_add_to_call(struct node *call, const struct source *source);
+/* Notes the strides of what calls are given that are owed these; once a graph, before anything is rewritten. */
+void contracts_note_traced(struct graph *graph);
+/* The same for one call, where nothing is noted yet: a call that takes the place of another. */
+void contracts_note_call(struct node *call);
+
+/* What the called operation of `call` is owed for argument `index` of its schema. */
+const struct contract *contract_of(const struct node *call, size_t index);
+/* The value of argument `index` of the called operation's schema, also of a functionalised call; NULL: left out. */
+struct value *contract_argument(struct node *call, size_t index);
+/* "contiguous", ... */
+const char *contract_kind_name(enum contract_kind kind);
 
 #endif

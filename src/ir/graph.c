@@ -228,6 +228,7 @@ struct node *graph_duplicate(struct graph *graph, struct node *before, const str
     copy->type = node->type;
     copy->annotation = node->annotation;
     copy->location = node->location;
+    copy->contracts = node->contracts;
     for (size_t i = 0; i < node->argument_count; i++) value_copy(copy, &copy->arguments[i], &node->arguments[i]);
     return copy;
 }

@@ -90,6 +90,7 @@ struct node {
     struct text trailing;            /* anything else on the line, as written (a comment), with what precedes it */
     const struct location *location; /* shared by the statements under one comment; NULL before the first */
     struct position position;        /* of the name; source NULL for nodes that passes made */
+    struct contract *contracts;      /* of this call, by argument of the called operation; NULL: the operation's */
     bool settled;                    /* its type was checked since its arguments were last set */
     struct window *windows;          /* of a settled view call: its results' windows (ir/view.h) */
     size_t window_count;
@@ -146,6 +147,7 @@ struct graph {
     VECTOR(struct remark) remarks;
     VECTOR(struct copy) copies;          /* of a placed graph */
     bool placed;                         /* every write names its buffer: the stage after `place` */
+    bool traced;                         /* contracts_note_traced was here */
     const char *pass;                    /* the pass that runs, for remarks */
     const struct parameters *parameters; /* that the pipeline gives it (pass/parameter.h) */
 };

@@ -22,6 +22,34 @@ static const struct row rows[] = {
 #undef OPERATION
 };
 
+/* What the operations are owed, and the forms of them that write elsewhere. */
+static const struct owed {
+    enum operation_id id;
+    const char *argument;
+    enum contract_kind kind;
+    bool elsewhere;
+} owed_rows[] = {
+#define OUT_FORM(id, out)
+#define LAYOUT(id, argument, kind) {operation_##id, #argument, contract_##kind, false},
+#define ELSEWHERE(id, argument)    {operation_##id, #argument, contract_any, true},
+#include "ir/contracts.def"
+#undef OUT_FORM
+#undef LAYOUT
+#undef ELSEWHERE
+};
+
+static const struct out_form {
+    enum operation_id id, out;
+} out_forms[] = {
+#define OUT_FORM(id, out) {operation_##id, operation_##out},
+#define LAYOUT(id, argument, kind)
+#define ELSEWHERE(id, argument)
+#include "ir/contracts.def"
+#undef OUT_FORM
+#undef LAYOUT
+#undef ELSEWHERE
+};
+
 struct operations {
     struct arena *arena;
     struct map *by_target;
@@ -58,10 +86,25 @@ static void add(struct operations *operations, struct operation *operation) {
     *slot = operation;
 }
 
+static void add_contracts(struct operation *const *by_id) {
+    for (size_t i = 0; i < sizeof owed_rows / sizeof *owed_rows; i++) {
+        const struct owed *row = &owed_rows[i];
+        const struct schema *schema = &by_id[row->id]->schema;
+        struct contract *contract = &schema->arguments[schema_find_argument(schema, text_of(row->argument))].contract;
+        if (row->kind != contract_any) contract->kind = row->kind;
+        if (row->elsewhere) contract->elsewhere = true;
+    }
+    for (size_t i = 0; i < sizeof out_forms / sizeof *out_forms; i++) {
+        struct operation *out = by_id[out_forms[i].out];
+        by_id[out_forms[i].id]->out_form = out->out_form = out;
+    }
+}
+
 regraft_status operations_create(struct arena *arena, struct diagnostics *diagnostics, struct operations **result) {
     struct operations *operations = arena_new(arena, struct operations);
     operations->arena = arena;
     operations->by_target = map_create(arena);
+    struct operation **by_id = arena_array(arena, struct operation *, operation_id_count);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct operation *operation = arena_new(arena, struct operation);
         struct source *source = arena_new(arena, struct source);
@@ -69,9 +112,10 @@ regraft_status operations_create(struct arena *arena, struct diagnostics *diagno
         *operation = (struct operation){
             .id = rows[i].id, .class = rows[i].class, .effect = rows[i].effect, .infer = rows[i].infer};
         TRY(schema_parse(arena, diagnostics, source, source->contents, &operation->schema));
-        operations->by_id[operation->id] = operation;
+        operations->by_id[operation->id] = by_id[operation->id] = operation;
         add(operations, operation);
     }
+    add_contracts(by_id);
     *result = operations;
     return REGRAFT_OK;
 }

@@ -42,6 +42,22 @@ enum schema_type {
     schema_other
 };
 
+/* The strides that an operation accepts for an argument. */
+enum contract_kind {
+    contract_any,
+    contract_last_dim_dense, /* the elements of the last dimension lie one behind the other */
+    contract_contiguous,     /* row-major, without gaps */
+    contract_as_traced       /* exactly those that it was traced with */
+};
+
+/* What an operation, or one call, is owed for an argument. */
+struct contract {
+    enum contract_kind kind;
+    bool elsewhere;       /* of an argument that it writes: the new contents may go to other memory (out_form) */
+    const symint *traced; /* the strides of contract_as_traced; NULL: nothing tells them */
+    size_t traced_rank;
+};
+
 struct schema_argument {
     struct text name;
     enum schema_type type;
@@ -53,6 +69,7 @@ struct schema_argument {
     char alias;   /* the letter of its alias set, or 0 */
     bool has_default;
     struct text default_text; /* as in the schema */
+    struct contract contract; /* not of PyTorch's schema: ir/contracts.def, and what contract_add says */
 };
 
 struct schema {
@@ -80,6 +97,9 @@ struct operation {
     enum operation_class class;
     enum state_effect effect;
     struct text target; /* as in text: "aten.slice.Tensor"; "vllm.unified_kv_cache_update.default" */
+    /* The operation that computes the same, but reads an argument X that this one writes and puts what this one would leave
+     * in X into its argument X_out, all of it; X_out may be X. An out form is its own. NULL: there is none. */
+    const struct operation *out_form;
     /* The types of the results, or NULL when only annotations tell. */
     regraft_status (*infer)(struct inference *inference);
 };

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "ir/contract.h"
+
 static const struct pass passes[] = {
 #define PASS(identifier, name, parameters, summary) {name, parameters, summary, pass_##identifier},
 #include "pass/passes.def"
@@ -49,6 +51,7 @@ regraft_status pipeline_run(struct graph *graph, const char *pipeline, const reg
     if (!options) options = &defaults;
     TRY(pipeline_parse(graph->context, pipeline ? pipeline : default_pipeline, &steps));
     if (options->verify) TRY(graph_verify(graph));
+    contracts_note_traced(graph);
     for (size_t i = 0; i < steps.count; i++) {
         if (options->bisect_limit >= 0 && (long)i >= options->bisect_limit) break;
         TRY(run_step(graph, &steps.items[i], options));

@@ -8,9 +8,11 @@
  *   - the call reads the place through no other argument, and writes no overlapping place through another one;
  *   - the place does not overlap itself, and no result comes to share memory with an input or another result.
  *
+ * A call whose operation may write elsewhere than it reads leaves the old version alone and writes to fresh memory.
  * An update whose value already stands in its place costs nothing. Where a copy is needed it is of the place only; but when
  * the new version of the whole base is needed too, the base is copied once, before the call, which then writes into that.
  * Every copy is a node, and graph->copies says why it is there. */
+#include "ir/contract.h"
 #include "pass/placing.h"
 
 /* ---- calls ---- */
@@ -19,9 +21,11 @@ enum { most_written = 32 };
 
 struct written {
     const struct schema_argument *argument;
-    struct node *value;  /* the old version */
-    struct node *target; /* where the call writes */
-    int64_t item;        /* of the functionalised call's result */
+    size_t index;          /* of the argument */
+    struct node *value;    /* the old version */
+    struct node *target;   /* where the call writes */
+    int64_t item;          /* of the functionalised call's result */
+    const char *elsewhere; /* why the call reads the old version and writes to fresh memory; NULL when it does not */
 };
 
 struct call {
@@ -43,7 +47,7 @@ static bool gather(struct call *call) {
         if (!value || value->kind == value_none) continue;
         if (!value_as_node(value) || call->count == most_written) return false;
         call->written[call->count++] =
-            (struct written){&schema->arguments[i], value_as_node(value), value_as_node(value), index};
+            (struct written){&schema->arguments[i], i, value_as_node(value), value_as_node(value), index, NULL};
     }
     return true;
 }
@@ -98,6 +102,12 @@ static const char *alias_of_results(const struct call *call, size_t index) {
                : NULL;
 }
 
+/* Whether the call touches the place of `value` through another written argument. */
+static bool meets(const struct call *call, const struct node *value, const struct written *other) {
+    return (other->target && placing_overlap(call->placing, value, other->target)) ||
+           (other->elsewhere && placing_overlap(call->placing, value, other->value));
+}
+
 /* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
 static const char *call_obstacle(struct call *call, size_t index) {
     struct written *written = &call->written[index];
@@ -106,8 +116,7 @@ static const char *call_obstacle(struct call *call, size_t index) {
     if (reason) return reason;
     node_each_use(call->node, check_argument, &check);
     for (size_t i = 0; i < call->count && !check.reason; i++)
-        if (i != index && call->written[i].target &&
-            placing_overlap(call->placing, written->value, call->written[i].target))
+        if (i != index && meets(call, written->value, &call->written[i]))
             check.reason = text_format(call->placing->graph->arena, "%s writes an overlapping place, as %.*s",
                                        call->operation->target.data, TEXT_ARGS(call->written[i].argument->name));
     return check.reason ? check.reason : alias_of_results(call, index);
@@ -125,47 +134,91 @@ static bool can_copy_all(struct call *call) {
     return true;
 }
 
+/* Whether the operation may leave the old version where it is and write to fresh memory; nothing else that the call writes
+ * may lie in the old version then. */
+static bool may_write_elsewhere(const struct call *call, size_t index) {
+    const struct written *written = &call->written[index];
+    if (!call->operation->out_form || !contract_of(call->node, written->index)->elsewhere) return false;
+    for (size_t i = 0; i < call->count; i++)
+        if (i != index && call->written[i].target &&
+            placing_overlap(call->placing, written->value, call->written[i].target))
+            return false;
+    return true;
+}
+
+/* The target of argument `index`, which cannot be where the old version stands. */
+static regraft_status choose_other_target(struct call *call, size_t index, const char *reason) {
+    struct placing *placing = call->placing;
+    struct written *written = &call->written[index];
+    struct node *item = item_of(call, written->item);
+    if (placing_is_unwritten(placing, written->value))
+        return placing_allocate_again(placing, call->node, written->value, &written->target);
+    written->target = NULL;
+    if (item) TRY(placing_destination(placing, call->node, item, written->value, reason, &written->target));
+    if (written->target && !beside_result(call, index, written->target)) return REGRAFT_OK;
+    written->target = NULL;
+    if (may_write_elsewhere(call, index)) written->elsewhere = reason;
+    if (written->elsewhere)
+        return placing_allocate(placing, call->node, written->value, &written->value->type->layout, &written->target);
+    return placing_copy(placing, call->node, written->value, reason, &written->target);
+}
+
 /* Gives each written argument its target. */
 static regraft_status choose_targets(struct call *call) {
-    struct placing *placing = call->placing;
     for (size_t i = 0; i < call->count; i++) {
-        struct written *written = &call->written[i];
         const char *reason = call_obstacle(call, i);
-        if (!reason) continue;
-        struct node *item = item_of(call, written->item);
-        if (placing_is_unwritten(placing, written->value)) {
-            TRY(placing_allocate_again(placing, call->node, written->value, &written->target));
-            continue;
-        }
-        written->target = NULL;
-        if (item) TRY(placing_destination(placing, call->node, item, written->value, reason, &written->target));
-        if (written->target && beside_result(call, i, written->target)) written->target = NULL;
-        if (!written->target) TRY(placing_copy(placing, call->node, written->value, reason, &written->target));
+        if (reason) TRY(choose_other_target(call, i, reason));
     }
     return REGRAFT_OK;
+}
+
+static const struct written *written_named(const struct call *call, struct text name) {
+    for (size_t i = 0; i < call->count; i++)
+        if (text_equal(call->written[i].argument->name, name)) return &call->written[i];
+    return NULL;
+}
+
+/* X_out of each written X; None where X is. */
+static void set_out_arguments(const struct call *call, struct node *raw, size_t next) {
+    const struct schema *schema = &call->operation->schema;
+    for (size_t i = 0; i < schema->argument_count; i++) {
+        const struct written *written = written_named(call, schema->arguments[i].name);
+        if (!schema->arguments[i].written) continue;
+        struct value *value = &raw->arguments[next++];
+        value->keyword = text_of(text_format(raw->graph->arena, "%.*s_out", TEXT_ARGS(schema->arguments[i].name)));
+        if (written) value_set_node(raw, value, written->target);
+    }
 }
 
 /* The call itself, as vLLM's passes write it: every argument that was given, by name. */
 static regraft_status insert_raw_call(struct call *call, struct node **result) {
     struct graph *graph = call->placing->graph;
+    const struct schema *schema = &call->operation->schema;
     size_t next = 0, count = 0;
+    bool elsewhere = false;
     for (size_t i = 1; i < call->node->argument_count; i++)
-        count += schema_find_argument(&call->operation->schema, call->node->arguments[i].keyword) != SIZE_MAX;
-    struct node *raw = graph_insert_call(graph, call->node, call->operation, count);
+        count += schema_find_argument(schema, call->node->arguments[i].keyword) != SIZE_MAX;
+    for (size_t i = 0; i < call->count; i++) elsewhere |= call->written[i].elsewhere != NULL;
+    for (size_t i = 0; elsewhere && i < schema->argument_count; i++) count += schema->arguments[i].written;
+    struct node *raw =
+        graph_insert_call(graph, call->node, elsewhere ? call->operation->out_form : call->operation, count);
     raw->location = call->node->location;
     for (size_t i = 1; i < call->node->argument_count; i++) {
         const struct value *from = &call->node->arguments[i];
-        if (schema_find_argument(&call->operation->schema, from->keyword) == SIZE_MAX) continue;
+        if (schema_find_argument(schema, from->keyword) == SIZE_MAX) continue;
+        const struct written *written = written_named(call, from->keyword);
         struct value *to = &raw->arguments[next++];
         value_copy(raw, to, from);
-        for (size_t k = 0; k < call->count; k++)
-            if (text_equal(call->written[k].argument->name, from->keyword))
-                value_set_node(raw, to, call->written[k].target);
+        if (written) value_set_node(raw, to, written->elsewhere ? written->value : written->target);
     }
+    if (elsewhere) set_out_arguments(call, raw, next);
     memory_stand_in(call->placing->memory, raw, call->node);
     *result = raw;
     TRY(infer_node(raw));
-    return memory_refresh(call->placing->memory, raw);
+    TRY(memory_refresh(call->placing->memory, raw));
+    if (!elsewhere) raw->contracts = call->node->contracts;
+    if (elsewhere) TRY(place_contracts(call->placing, raw, false));
+    return place_contracts(call->placing, raw, true);
 }
 
 static regraft_status replace_items(struct call *call, struct node *raw) {
@@ -211,7 +264,11 @@ static regraft_status place_call(struct placing *placing, struct node *node) {
     TRY(insert_raw_call(call, &raw));
     TRY(replace_items(call, raw));
     for (size_t i = 0; i < call->count; i++) placing_note_write(placing, call->written[i].target);
-    graph_remark(placing->graph, raw, true, "writes in place");
+    for (size_t i = 0; i < call->count; i++)
+        if (call->written[i].elsewhere)
+            graph_remark(placing->graph, raw, true, "reads %.*s and writes to fresh memory: %s",
+                         TEXT_ARGS(call->written[i].value->name), call->written[i].elsewhere);
+    if (raw->operation == call->operation) graph_remark(placing->graph, raw, true, "writes in place");
     graph_remove(placing->graph, node);
     return REGRAFT_OK;
 }
@@ -223,7 +280,8 @@ regraft_status pass_place(struct graph *graph, struct arena *scratch) {
     TRY(placing_start(&placing, graph, scratch));
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
-        TRY(placing_meet_contracts(&placing, node));
+        TRY(place_contracts(&placing, node, false));
+        if (!node_is_functionalized_call(node)) TRY(place_contracts(&placing, node, true));
         if (node_is(node, operation_higher_order_auto_functionalized))
             TRY(place_call(&placing, node));
         else if (node->kind == node_call && node->operation && node->operation->class == class_update)

@@ -31,13 +31,6 @@ static enum operation_id inplace_form(const struct node *update) {
     }
 }
 
-static regraft_status settle(struct placing *placing, struct node *node, const struct node *like) {
-    node->location = like->location;
-    memory_stand_in(placing->memory, node, like);
-    TRY(infer_node(node));
-    return memory_refresh(placing->memory, node);
-}
-
 /* A call of `id` with the update's arguments, `first` in place of the base; the source is left out when `view`. */
 static regraft_status insert_form(struct placing *placing, struct node *update, enum operation_id id,
                                   struct node *first, bool view, struct node **result) {
@@ -54,17 +47,13 @@ static regraft_status insert_form(struct placing *placing, struct node *update, 
         if (value == node_argument(update, 0)) value_set_node(node, to, first);
     }
     *result = node;
-    return settle(placing, node, update);
+    return placing_settle(placing, node, update);
 }
 
 static regraft_status insert_copy_into(struct placing *placing, struct node *update, struct node *target,
                                        struct node *source, const char *why) {
-    struct graph *graph = placing->graph;
-    struct node *copy =
-        graph_insert_call(graph, update, operations_by_id(graph->context->operations, operation_aten_copy__default), 2);
-    value_set_node(copy, &copy->arguments[0], target);
-    value_set_node(copy, &copy->arguments[1], source);
-    TRY(settle(placing, copy, update));
+    struct node *copy;
+    TRY(placing_copy_into(placing, update, target, source, &copy));
     placing_record(placing, copy, target, why, "a producer that can write into this place", false);
     return REGRAFT_OK;
 }

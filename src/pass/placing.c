@@ -199,7 +199,7 @@ void placing_note_write(struct placing *placing, struct node *value) {
     placing->written[root->index] = true;
 }
 
-static regraft_status settle(struct placing *placing, struct node *node, struct node *before) {
+regraft_status placing_settle(struct placing *placing, struct node *node, const struct node *before) {
     node->location = before->location;
     memory_stand_in(placing->memory, node, before);
     reserve(placing, placing->graph->node_limit);
@@ -210,7 +210,7 @@ static regraft_status settle(struct placing *placing, struct node *node, struct 
 regraft_status placing_allocate_again(struct placing *placing, struct node *before, struct node *value,
                                       struct node **result) {
     *result = graph_duplicate(placing->graph, before, value);
-    return settle(placing, *result, before);
+    return placing_settle(placing, *result, before);
 }
 
 static struct text describe_place(struct placing *placing, const struct node *value) {
@@ -246,9 +246,11 @@ static bool clone_keeps_strides(struct placing *placing, const struct node *valu
 }
 
 bool placing_can_copy(struct placing *placing, const struct node *value) {
-    const struct layout *layout = &value->type->layout;
-    if (value->type->kind != type_tensor || !layout->strides) return false;
-    if (clone_keeps_strides(placing, value)) return true;
+    if (value->type->kind != type_tensor || !value->type->layout.strides) return false;
+    return clone_keeps_strides(placing, value) || placing_can_allocate(placing, &value->type->layout);
+}
+
+bool placing_can_allocate(struct placing *placing, const struct layout *layout) {
     for (size_t i = 0; i < layout->rank; i++)
         if (!window_can_write(placing->graph, layout->sizes[i]) ||
             !window_can_write(placing->graph, layout->strides[i]))
@@ -257,12 +259,9 @@ bool placing_can_copy(struct placing *placing, const struct node *value) {
     return place_overlaps_itself(placing->graph->context, &place) == answer_no;
 }
 
-/* Fresh memory of the value's own strides, as clone_preserve_strides of auto_functionalized makes it: what follows was
- * decided for these strides. */
-static regraft_status insert_like(struct placing *placing, struct node *before, const struct node *value,
-                                  struct node **result) {
+regraft_status placing_allocate(struct placing *placing, struct node *before, const struct node *value,
+                                const struct layout *layout, struct node **result) {
     struct graph *graph = placing->graph;
-    const struct layout *layout = &value->type->layout;
     struct node *node = graph_insert_call(
         graph, before, operations_by_id(graph->context->operations, operation_aten_empty_strided_default), 4);
     const symint *const lists[] = {layout->sizes, layout->strides};
@@ -274,22 +273,43 @@ static regraft_status insert_like(struct placing *placing, struct node *before, 
     node->arguments[3] = (struct value){.kind = value_device, .keyword = TEXT("device"), .device = value->type->device};
     if (!value->type->device.type.length) node->argument_count = 3;
     *result = node;
-    return settle(placing, node, before);
+    return placing_settle(placing, node, before);
+}
+
+static regraft_status insert_copy_call(struct placing *placing, struct node *before, enum operation_id id,
+                                       struct node *first, struct node *second, struct node **result) {
+    struct graph *graph = placing->graph;
+    *result =
+        graph_insert_call(graph, before, operations_by_id(graph->context->operations, id), second != NULL ? 2 : 1);
+    value_set_node(*result, &(*result)->arguments[0], first);
+    if (second) value_set_node(*result, &(*result)->arguments[1], second);
+    return placing_settle(placing, *result, before);
+}
+
+regraft_status placing_copy_into(struct placing *placing, struct node *before, struct node *target, struct node *source,
+                                 struct node **copy) {
+    placing_note_write(placing, target);
+    return insert_copy_call(placing, before, operation_aten_copy__default, target, source, copy);
+}
+
+/* A copy of these strides; *copy is the call that copies. */
+regraft_status placing_copy_as(struct placing *placing, struct node *before, struct node *value,
+                               const struct layout *layout, struct node **result, struct node **copy) {
+    TRY(placing_allocate(placing, before, value, layout, result));
+    return placing_copy_into(placing, before, *result, value, copy);
 }
 
 regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why,
                             struct node **result) {
-    struct graph *graph = placing->graph;
-    bool clone = clone_keeps_strides(placing, value);
-    enum operation_id id = clone ? operation_aten_clone_default : operation_aten_copy__default;
-    if (!clone) TRY(insert_like(placing, before, value, result));
-    struct node *copy =
-        graph_insert_call(graph, before, operations_by_id(graph->context->operations, id), clone ? 1 : 2);
-    if (!clone) value_set_node(copy, &copy->arguments[0], *result);
-    value_set_node(copy, &copy->arguments[clone ? 0 : 1], value);
-    TRY(settle(placing, copy, before));
-    if (clone) *result = copy;
-    placing_note_write(placing, *result);
+    struct node *copy;
+    if (clone_keeps_strides(placing, value)) {
+        TRY(insert_copy_call(placing, before, operation_aten_clone_default, value, NULL, result));
+        copy = *result;
+        placing_note_write(placing, copy);
+    } else { /* of the value's own strides, as clone_preserve_strides of auto_functionalized makes it: what follows was
+                decided for these strides */
+        TRY(placing_copy_as(placing, before, value, &value->type->layout, result, &copy));
+    }
     const struct node *root = root_of(placing, value);
     bool caller = root->kind == node_placeholder && !placing->write_back[root->index];
     placing_record(placing, copy, value, why,
@@ -405,7 +425,7 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
     return REGRAFT_OK;
 }
 
-/* ---- contracts and the model's own copies ---- */
+/* ---- the model's own copies ---- */
 
 static bool is_layout_copy(const struct node *node) {
     if (node_is(node, operation_aten_clone_default)) return true;
@@ -419,45 +439,4 @@ void placing_note_own_copy(struct placing *placing, struct node *node) {
     const struct place *place = memory_place(placing->memory, node);
     if (!value || place->root != node) return; /* a view that needed no copy */
     placing_record(placing, node, value, "the model asks for another layout", "", true);
-}
-
-static regraft_status contiguous_copy(struct placing *placing, struct node *before, struct node *value,
-                                      struct node **result) {
-    struct graph *graph = placing->graph;
-    struct node *copy =
-        graph_insert_call(graph, before, operations_by_id(graph->context->operations, operation_aten_clone_default), 2);
-    value_set_node(copy, &copy->arguments[0], value);
-    copy->arguments[1] = (struct value){
-        .kind = value_name, .keyword = TEXT("memory_format"), .written = TEXT("torch.contiguous_format")};
-    *result = copy;
-    return settle(placing, copy, before);
-}
-
-regraft_status placing_meet_contracts(struct placing *placing, struct node *node) {
-    const struct operation *operation = node_called_operation(node);
-    struct context *context = placing->graph->context;
-    for (size_t i = 0; operation && i < context->contracts.count; i++) {
-        const struct contract *contract = &context->contracts.items[i];
-        if (!text_equal(contract->operation, operation->target)) continue;
-        for (size_t k = 0; k < node->argument_count; k++) {
-            struct value *value = &node->arguments[k];
-            size_t index = value->keyword.length ? schema_find_argument(&operation->schema, value->keyword) : k;
-            struct node *argument = value_as_node(value), *copy;
-            if (index >= operation->schema.argument_count ||
-                !text_equal(operation->schema.arguments[index].name, contract->argument))
-                continue;
-            if (!argument || argument->type->kind != type_tensor ||
-                layout_contiguous(context->symbols, &argument->type->layout) == answer_yes)
-                continue;
-            TRY(contiguous_copy(placing, node, argument, &copy));
-            const char *why = text_format(context->arena, "%s is owed a contiguous %.*s", operation->target.data,
-                                          TEXT_ARGS(contract->argument));
-            const char *remedy = text_format(
-                context->arena, "%s tagged flexible_layout, or a producer that returns a fresh contiguous %.*s",
-                operation->target.data, TEXT_ARGS(contract->argument));
-            placing_record(placing, copy, argument, why, remedy, false);
-            value_set_node(node, value, copy);
-        }
-    }
-    return REGRAFT_OK;
 }

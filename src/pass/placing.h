@@ -35,7 +35,20 @@ regraft_status placing_allocate_again(struct placing *placing, struct node *befo
                                       struct node **result);
 /* Whether a copy of the value with its own strides can be written down. */
 bool placing_can_copy(struct placing *placing, const struct node *value);
-/* Such a copy before `before`, with its reason. */
+/* Whether memory of these strides can be written down. */
+bool placing_can_allocate(struct placing *placing, const struct layout *layout);
+/* Fresh memory for the value, laid out so. */
+regraft_status placing_allocate(struct placing *placing, struct node *before, const struct node *value,
+                                const struct layout *layout, struct node **result);
+/* A copy of the value, laid out so, without a record of it; *copy is the call that copies. */
+regraft_status placing_copy_as(struct placing *placing, struct node *before, struct node *value,
+                               const struct layout *layout, struct node **result, struct node **copy);
+/* copy_ before `before`, without a record of it. */
+regraft_status placing_copy_into(struct placing *placing, struct node *before, struct node *target, struct node *source,
+                                 struct node **copy);
+/* Types and places of a node that was inserted at the time of `before`. */
+regraft_status placing_settle(struct placing *placing, struct node *node, const struct node *before);
+/* A copy of the value with its own strides before `before`, with its reason. */
 regraft_status placing_copy(struct placing *placing, struct node *before, struct node *value, const char *why,
                             struct node **result);
 /* When `item`, the new version of `value`, is put into an update of the same base that needs a copy of the base anyway: the
@@ -50,8 +63,13 @@ void placing_note_write(struct placing *placing, struct node *value);
 void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why,
                     const char *remedy, bool own);
 
-regraft_status placing_meet_contracts(struct placing *placing, struct node *node);
 void placing_note_own_copy(struct placing *placing, struct node *node);
+
+/* ---- place_contract.c ---- */
+
+/* Gives the call what it is owed for the arguments that it reads: copies before it; or for those that it writes (not of a
+ * functionalised call): copies before it, and back behind it. */
+regraft_status place_contracts(struct placing *placing, struct node *call, bool written);
 
 /* ---- place_update.c ---- */
 

@@ -7,6 +7,7 @@
  *
  * Legal when the windows that one call writes in one base do not overlap: v2 writes them into one clone of the base, v1 into
  * clones of their own. Otherwise the call stays as it is. The encoding: torch/_higher_order_ops/auto_functionalize.py. */
+#include "ir/contract.h"
 #include "pass/pass.h"
 #include "pass/window.h"
 
@@ -197,6 +198,8 @@ static regraft_status insert_call(struct unification *unification, struct node *
             value_set_node(call, value, written->view);
     }
     *result = call;
+    call->contracts = unification->call->contracts;
+    contracts_note_call(call); /* what it writes shows its strides only now */
     return infer_node(call);
 }
 

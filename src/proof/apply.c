@@ -208,6 +208,55 @@ static const struct operation *functional_form(struct machine *machine, const st
     return fits ? found : NULL;
 }
 
+/* ---- operations in place and elsewhere ---- */
+
+/* The argument X_out of an out form for its argument X; SIZE_MAX when that is only read. */
+static size_t out_argument(struct arena *arena, const struct operation *operation, size_t index) {
+    const struct schema_argument *argument = &operation->schema.arguments[index];
+    if (argument->written) return SIZE_MAX;
+    return schema_find_argument(&operation->schema, text_of(text_format(arena, "%.*s_out", TEXT_ARGS(argument->name))));
+}
+
+/* Whether what the call writes to `out` meets nothing that it is given but `in`, and that only as a whole. */
+static bool stands_apart(struct machine *machine, const struct bound_call *call, const struct tensor_value *in,
+                         const struct tensor_value *out) {
+    struct prover *prover = machine->prover;
+    if (place_overlaps_itself(prover->context, &out->place) != answer_no) return false;
+    for (size_t i = 0; i < call->operation->schema.argument_count; i++) {
+        const struct tensor_value *other = item_tensor_of(&call->arguments[i]);
+        if (!other && call->arguments[i].kind == item_tuple) return false;
+        if (!other || other == out) continue;
+        if (other->buffer != out->buffer && other->buffer->sharing && other->buffer->sharing == out->buffer->sharing)
+            return false;
+        bool same = other == in && places_identical(prover->context, &other->place, &out->place) == answer_yes;
+        if (other->buffer == out->buffer && !same &&
+            places_disjoint(prover->context, &other->place, &out->place) != answer_yes)
+            return false;
+    }
+    return true;
+}
+
+/* An out form as the call in place that it stands for: the written arguments X, and in `targets` where their new contents
+ * go, by argument. False when its arguments meet, so that it is an operation of its own. */
+static bool as_in_place(struct machine *machine, const struct bound_call *call, struct tensor_value **targets,
+                        size_t *count) {
+    const struct schema *schema = &call->operation->schema;
+    *count = 0;
+    for (size_t i = 0; i < schema->argument_count; i++) {
+        size_t index = out_argument(machine->prover->arena, call->operation, i);
+        if (schema->arguments[i].written) continue;
+        *count = i + 1;
+        if (index == SIZE_MAX) continue;
+        struct tensor_value *in = item_tensor_of(&call->arguments[i]), *out = item_tensor_of(&call->arguments[index]);
+        if (!in && !out) continue;
+        if (!in || !out || in->dtype != out->dtype || !stands_apart(machine, call, in, out) ||
+            layout_same_sizes(machine->prover->symbols, &in->place.layout, &out->place.layout) != answer_yes)
+            return false;
+        targets[i] = out;
+    }
+    return true;
+}
+
 /* ---- effects ---- */
 
 static void write_results(struct machine *machine, const struct bound_call *call, const struct encoding *encoding,
@@ -224,6 +273,27 @@ static void write_results(struct machine *machine, const struct bound_call *call
     }
 }
 
+/* Encodes the operation with its arguments. An operation and its out form are one: both read X; only where its new contents
+ * go differs. */
+static void encode_call(struct machine *machine, const struct bound_call *call, const struct operation *functional,
+                        struct encoding *encoding) {
+    const struct operation *operation = call->operation;
+    size_t count = operation->schema.argument_count;
+    struct tensor_value **targets = arena_array(machine->prover->arena, struct tensor_value *, count);
+    bool out = operation->out_form == operation && as_in_place(machine, call, targets, &count);
+    bool either = out || (operation->out_form && operation->out_form != operation);
+    if (!out) count = operation->schema.argument_count;
+    key_pointer(&encoding->key, functional ? functional : either ? operation->out_form : operation);
+    key_number(&encoding->key, either);
+    for (size_t i = 0; i < count; i++) {
+        size_t first = encoding->tensors.count;
+        bool written = out ? targets[i] != NULL : operation->schema.arguments[i].written;
+        encode_item(machine, encoding, &call->arguments[i], written, !is_only_written(operation, i));
+        if (targets[i] && out) encoding->tensors.items[first] = targets[i];
+    }
+    if (!out) encode_overlaps(machine, encoding);
+}
+
 void bound_execute(struct machine *machine, struct bound_call *call) {
     struct prover *prover = machine->prover;
     const struct operation *operation = call->operation, *functional = functional_form(machine, call);
@@ -231,12 +301,7 @@ void bound_execute(struct machine *machine, struct bound_call *call) {
     bool stateful = operation->effect == effect_reads_state || operation->effect == effect_writes_state;
     struct state *state = stateful ? state_of_call(machine, call) : NULL;
     key_start(prover, &encoding.key, term_call, dtype_none);
-    key_pointer(&encoding.key, functional ? functional : operation);
-    for (size_t i = 0; i < operation->schema.argument_count; i++) {
-        bool written = operation->schema.arguments[i].written;
-        encode_item(machine, &encoding, &call->arguments[i], written, !is_only_written(operation, i));
-    }
-    encode_overlaps(machine, &encoding);
+    encode_call(machine, call, functional, &encoding);
     if (state) key_pointer(&encoding.key, state->term);
     struct term *term = key_term(prover, &encoding.key);
     call->term = term;

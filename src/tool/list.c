@@ -10,7 +10,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     struct list_options *options = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        options_init(state, format_options, &options->input);
+        options_init(state, operations_options, &options->input);
         return 0;
     default:
         return option_operand(state, key, argument, "LOG", &options->path);
@@ -19,7 +19,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 static const struct argp argp = {
     .parser = parse,
-    .children = format_options,
+    .children = operations_options,
     .args_doc = "LOG",
     .doc =
         "Lists the graphs of a trace log or text with their stages. The numbers and names are those that --graph and "

@@ -14,7 +14,9 @@ static const struct argp_option graph_entries[] = {
 static const struct argp_option operations_entries[] = {
     {"ops", key_operations, "FILE", 0, "Add operations: a PyTorch schema a line", 0},
     {"contract", key_contract, "OP.ARG=KIND", 0,
-     "The strides that an operation is owed for an argument: any, contiguous", 0},
+     "What an operation is owed for an argument (`*': for all): any, flexible_layout, last-dim-dense, contiguous, "
+     "as-traced, as-traced[STRIDES]; elsewhere, in-place",
+     0},
     {0},
 };
 static const struct argp_option format_entries[] = {

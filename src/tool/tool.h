@@ -42,7 +42,7 @@ struct input_options {
     int graph;                 /* --graph; -1: not given */
     const char *stage;         /* --stage */
     const char *operations;    /* --ops */
-    const char *contracts[16]; /* --contract, in order; NULL after the last */
+    const char *contracts[64]; /* --contract, in order; NULL after the last */
     enum format format;        /* --format */
 };
 /* Child parsers: which graph; which operations; which format. Each array leaves out one more of them in front. */
