@@ -63,7 +63,7 @@ static regraft_status read_kind(const struct reader *reader, struct text kind, s
     static const char traced[] = "as-traced[";
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!text_is(kind, kinds[i].name)) continue;
-        *contract = (struct contract){.kind = kinds[i].kind, .elsewhere = contract->elsewhere};
+        *contract = (struct contract){.kind = kinds[i].kind, .stated = true, .elsewhere = contract->elsewhere};
         return REGRAFT_OK;
     }
     if (text_is(kind, "elsewhere") || text_is(kind, "in-place")) {
@@ -71,7 +71,7 @@ static regraft_status read_kind(const struct reader *reader, struct text kind, s
         return REGRAFT_OK;
     }
     if (!text_starts_with(kind, traced) || kind.data[kind.length - 1] != ']') return bad_kind(reader, kind);
-    *contract = (struct contract){.kind = contract_as_traced, .elsewhere = contract->elsewhere};
+    *contract = (struct contract){.kind = contract_as_traced, .stated = true, .elsewhere = contract->elsewhere};
     return read_strides(reader, text_skip(kind, strlen(traced) - 1), contract);
 }
 
@@ -218,4 +218,61 @@ void contracts_note_traced(struct graph *graph) {
     graph->traced = true;
     for (struct node *node = graph->first; node; node = node->next)
         if (node->kind == node_call) contracts_note_call(node);
+}
+
+/* ---- meeting them ---- */
+
+static bool same_strides(struct symbols *symbols, const struct layout *a, const symint *strides) {
+    for (size_t i = 0; i < a->rank; i++)
+        if (symint_equal(symbols, a->strides[i], strides[i]) != answer_yes) return false;
+    return true;
+}
+
+bool contract_is_met(struct symbols *symbols, const struct contract *contract, const struct layout *layout) {
+    size_t last = layout->rank - 1;
+    switch (contract->kind) {
+    case contract_any:
+        return true;
+    case contract_last_dim_dense:
+        return !layout->rank || symint_is(layout->sizes[last], 1) ||
+               (layout->strides && symint_is(layout->strides[last], 1));
+    case contract_contiguous:
+        return layout_contiguous(symbols, layout) == answer_yes;
+    case contract_as_traced:
+        return contract->traced_rank == layout->rank && layout->strides &&
+               same_strides(symbols, layout, contract->traced);
+    }
+    return false;
+}
+
+const char *contract_describe(struct arena *arena, const struct operation *operation, size_t index,
+                              const struct contract *contract) {
+    struct text name = operation->schema.arguments[index].name;
+    const char *target = operation->target.data;
+    struct builder out;
+    switch (contract->kind) {
+    case contract_contiguous:
+        return text_format(arena, "%s is owed a contiguous %.*s", target, TEXT_ARGS(name));
+    case contract_last_dim_dense:
+        return text_format(arena, "%s is owed a dense last dimension of %.*s", target, TEXT_ARGS(name));
+    case contract_as_traced:
+        builder_init(&out, arena);
+        builder_format(&out, "%s is owed %.*s with the strides that it was traced with", target, TEXT_ARGS(name));
+        for (size_t i = 0; contract->traced && i < contract->traced_rank; i++) {
+            builder_string(&out, i ? ", " : ": [");
+            symint_print(&out, contract->traced[i]);
+        }
+        if (contract->traced && contract->traced_rank) builder_byte(&out, ']');
+        return out.data;
+    case contract_any:
+        break;
+    }
+    return "";
+}
+
+const char *contract_remedy(struct arena *arena, const struct operation *operation, size_t index,
+                            const struct contract *contract) {
+    return text_format(arena, "%s tagged flexible_layout, or a producer that returns a fresh %s %.*s",
+                       operation->target.data, contract->kind == contract_last_dim_dense ? "dense" : "contiguous",
+                       TEXT_ARGS(operation->schema.arguments[index].name));
 }

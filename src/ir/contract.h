@@ -30,4 +30,13 @@ struct value *contract_argument(struct node *call, size_t index);
 /* "contiguous", ... */
 const char *contract_kind_name(enum contract_kind kind);
 
+/* Whether a tensor that lies so is what is owed. */
+bool contract_is_met(struct symbols *symbols, const struct contract *contract, const struct layout *layout);
+/* "OP is owed a contiguous x". */
+const char *contract_describe(struct arena *arena, const struct operation *operation, size_t index,
+                              const struct contract *contract);
+/* What makes a copy for the contract unnecessary. */
+const char *contract_remedy(struct arena *arena, const struct operation *operation, size_t index,
+                            const struct contract *contract);
+
 #endif

@@ -91,7 +91,7 @@ static void add_contracts(struct operation *const *by_id) {
         const struct owed *row = &owed_rows[i];
         const struct schema *schema = &by_id[row->id]->schema;
         struct contract *contract = &schema->arguments[schema_find_argument(schema, text_of(row->argument))].contract;
-        if (row->kind != contract_any) contract->kind = row->kind;
+        if (row->kind != contract_any) contract->kind = row->kind, contract->stated = true;
         if (row->elsewhere) contract->elsewhere = true;
     }
     for (size_t i = 0; i < sizeof out_forms / sizeof *out_forms; i++) {

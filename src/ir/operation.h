@@ -53,6 +53,7 @@ enum contract_kind {
 /* What an operation, or one call, is owed for an argument. */
 struct contract {
     enum contract_kind kind;
+    bool stated;          /* by the table or the user: contract_any then means any, not that nobody knows */
     bool elsewhere;       /* of an argument that it writes: the new contents may go to other memory (out_form) */
     const symint *traced; /* the strides of contract_as_traced; NULL: nothing tells them */
     size_t traced_rank;

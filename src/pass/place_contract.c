@@ -2,32 +2,6 @@
 #include "ir/contract.h"
 #include "pass/placing.h"
 
-static const char *describe(struct placing *placing, const struct operation *operation, size_t index,
-                            const struct contract *contract) {
-    struct arena *arena = placing->graph->arena;
-    struct text name = operation->schema.arguments[index].name;
-    const char *target = operation->target.data;
-    struct builder out;
-    switch (contract->kind) {
-    case contract_contiguous:
-        return text_format(arena, "%s is owed a contiguous %.*s", target, TEXT_ARGS(name));
-    case contract_last_dim_dense:
-        return text_format(arena, "%s is owed a dense last dimension of %.*s", target, TEXT_ARGS(name));
-    case contract_as_traced:
-        builder_init(&out, arena);
-        builder_format(&out, "%s is owed %.*s with the strides that it was traced with", target, TEXT_ARGS(name));
-        for (size_t i = 0; contract->traced && i < contract->traced_rank; i++) {
-            builder_string(&out, i ? ", " : ": [");
-            symint_print(&out, contract->traced[i]);
-        }
-        if (contract->traced && contract->traced_rank) builder_byte(&out, ']');
-        return out.data;
-    case contract_any:
-        break;
-    }
-    return "";
-}
-
 /* The strides in which the operation has to be given the value. */
 static const symint *owed_strides(struct placing *placing, const struct contract *contract,
                                   const struct layout *layout) {
@@ -36,33 +10,9 @@ static const symint *owed_strides(struct placing *placing, const struct contract
     return layout_contiguous_strides(graph->arena, graph->context->symbols, layout->sizes, layout->rank);
 }
 
-static bool same_strides(struct symbols *symbols, const struct layout *a, const symint *strides) {
-    for (size_t i = 0; i < a->rank; i++)
-        if (symint_equal(symbols, a->strides[i], strides[i]) != answer_yes) return false;
-    return true;
-}
-
-/* Whether the value already lies as it has to. */
-static bool is_met(struct symbols *symbols, const struct contract *contract, const struct layout *layout) {
-    size_t last = layout->rank - 1;
-    switch (contract->kind) {
-    case contract_any:
-        return true;
-    case contract_last_dim_dense:
-        return !layout->rank || symint_is(layout->sizes[last], 1) ||
-               (layout->strides && symint_is(layout->strides[last], 1));
-    case contract_contiguous:
-        return layout_contiguous(symbols, layout) == answer_yes;
-    case contract_as_traced:
-        return contract->traced_rank == layout->rank && layout->strides &&
-               same_strides(symbols, layout, contract->traced);
-    }
-    return false;
-}
-
 static bool is_met_by(struct placing *placing, const struct node *call, size_t index, const struct node *value) {
     return value->type->kind != type_tensor ||
-           is_met(placing->graph->context->symbols, contract_of(call, index), &value->type->layout);
+           contract_is_met(placing->graph->context->symbols, contract_of(call, index), &value->type->layout);
 }
 
 /* as_strided(value, sizes, strides): the same elements; only strides that address nothing differ. */
@@ -98,13 +48,8 @@ static regraft_status insert_contiguous(struct placing *placing, struct node *be
 static void record(struct placing *placing, struct node *copy, struct node *value, const struct node *call,
                    size_t index, const char *why) {
     const struct operation *operation = node_called_operation(call);
-    struct text name = operation->schema.arguments[index].name;
-    const char *layout = contract_of(call, index)->kind == contract_last_dim_dense ? "dense" : "contiguous";
-    placing_record(placing, copy, value, why,
-                   text_format(placing->graph->arena,
-                               "%s tagged flexible_layout, or a producer that returns a fresh %s %.*s",
-                               operation->target.data, layout, TEXT_ARGS(name)),
-                   false);
+    const char *remedy = contract_remedy(placing->graph->arena, operation, index, contract_of(call, index));
+    placing_record(placing, copy, value, why, remedy, false);
 }
 
 /* What the call is owed instead of `value`, its argument `index`: a copy, made by the call *copy, or a view before it; NULL
@@ -116,7 +61,7 @@ static regraft_status provide(struct placing *placing, struct node *call, size_t
     struct symbols *symbols = placing->graph->context->symbols;
     const struct layout *layout = &value->type->layout;
     *result = *copy = NULL;
-    const char *why = describe(placing, operation, index, contract);
+    const char *why = contract_describe(placing->graph->arena, operation, index, contract);
     struct layout wanted = {layout->rank, layout->sizes, owed_strides(placing, contract, layout)};
     bool traced = contract->kind == contract_as_traced, known = !traced || contract->traced_rank == layout->rank;
     bool contiguous = !traced || (known && layout_contiguous(symbols, &wanted) == answer_yes);
@@ -199,7 +144,9 @@ regraft_status place_contracts(struct placing *placing, struct node *call, bool 
         if (!old || is_met_by(placing, call, i, old) || (written && !can_write_copy(placing, call, value))) continue;
         TRY(provide(placing, call, i, old, &given, &copy));
         if (!given || !hand_over(placing, call, value, given, copy)) continue;
-        if (copy) record(placing, copy, old, call, i, describe(placing, operation, i, contract_of(call, i)));
+        if (copy)
+            record(placing, copy, old, call, i,
+                   contract_describe(placing->graph->arena, operation, i, contract_of(call, i)));
         TRY(memory_refresh(placing->memory, call));
         if (written) TRY(copy_back(placing, call, i, old, given));
     }

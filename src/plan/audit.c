@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "fx/cursor.h"
-#include "pass/pass.h"
+#include "plan/audit_decide.h"
 #include "plan/audit_match.h"
 
 /* ---- bytes ---- */
@@ -168,8 +168,7 @@ static void count_steps(struct audit *audit) {
     }
 }
 
-regraft_status audit_run(struct context *context, struct file *file, size_t index, struct audit_decider decider,
-                         struct audit *audit) {
+regraft_status audit_run(struct context *context, struct file *file, size_t index, struct audit *audit) {
     const struct stage *stage = audit_stage(file, index);
     if (!stage)
         return fail(&context->diagnostics, REGRAFT_REJECTED, (struct position){0},
@@ -180,84 +179,20 @@ regraft_status audit_run(struct context *context, struct file *file, size_t inde
     *audit = (struct audit){.context = context, .bytes = symint_constant(context->symbols, 0)};
     inductor_read(context->arena, stage_text(context, file, stage), &audit->code);
     audit->functional = read_stage(context, file, index, NULL);
+    audit->placing = audit_place(context, read_stage(context, file, index, NULL));
     audit->lowered = read_stage(context, file, index, "inductor_post_grad_graph");
     audit->dynamo = read_stage(context, file, index, "dynamo_output_graph");
     count_steps(audit);
     for (size_t i = 0, launch = 0; i < audit->code.steps.count; i++) {
         const struct inductor_step *step = &audit->code.steps.items[i];
         if (step->kind != step_launch) continue;
-        struct audit_copy copy = {.kernel = step->kernel, .launch = launch++, .reason = ""};
+        struct audit_copy copy = {.kernel = step->kernel, .launch = launch++, .why = "", .remedy = ""};
         if (!step->kernel || step->kernel->kind != kernel_moves) continue;
         count_bytes(audit, i, &copy);
         audit_match(audit, i, &copy);
-        TRY(decider.decide(decider.user, audit, &copy));
+        TRY(audit_decide(audit, i, &copy));
         audit->bytes = add_known(context->symbols, audit->bytes, add_known(context->symbols, copy.read, copy.written));
         vector_push(context->arena, &audit->copies, copy);
-    }
-    return REGRAFT_OK;
-}
-
-/* ---- what the functional pipeline tells ---- */
-
-static struct graph *run_pipeline(struct context *context, struct audit_pipeline *pipeline) {
-    struct graph *graph = read_stage(context, pipeline->file, pipeline->index, NULL);
-    if (!graph || pipeline_run(graph, default_pipeline, NULL) == REGRAFT_OK) return graph;
-    diagnostics_clear(&context->diagnostics);
-    return NULL;
-}
-
-/* The remark that tells most about a node: what forwarded it, else the last one on it. */
-static const struct remark *remark_about(const struct graph *graph, struct text node, bool applied) {
-    const struct remark *found = NULL;
-    for (size_t i = 0; i < graph->remarks.count; i++) {
-        const struct remark *remark = &graph->remarks.items[i];
-        if (remark->applied != applied) continue;
-        if (text_equal(remark->node, node)) {
-            if (!found || strcmp(found->pass, "scatter-split-replace") != 0) found = remark;
-        } else if (strcmp(remark->pass, "scatter-split-replace") == 0 && text_mentions(text_of(remark->text), node)) {
-            found = remark;
-        }
-    }
-    return found;
-}
-
-/* How it is with the copy when its updates are left where they are. */
-static const char *reason_of_reader(struct arena *arena, const struct audit_copy *copy) {
-    for (size_t i = 0; i < copy->readers.count; i++) {
-        const struct audit_reader *reader = &copy->readers.items[i];
-        if (!reader->argument.length) continue;
-        return text_format(arena,
-                           reader->writes
-                               ? "unknown until it is placed: %.*s writes its argument %.*s"
-                               : "unknown until it is placed: %.*s reads its argument %.*s; what layout it accepts "
-                                 "decides",
-                           TEXT_ARGS(reader->target), TEXT_ARGS(reader->argument));
-    }
-    return "unknown: no call was found that it was made for";
-}
-
-regraft_status audit_decide_by_pipeline(void *user, const struct audit *audit, struct audit_copy *copy) {
-    struct audit_pipeline *pipeline = user;
-    struct arena *arena = audit->context->arena;
-    const struct remark *kept = NULL, *done = NULL;
-    bool stays = false;
-    if (!pipeline->ran) pipeline->after = run_pipeline(audit->context, pipeline);
-    pipeline->ran = true;
-    copy->reason = reason_of_reader(arena, copy);
-    if (!pipeline->after) return REGRAFT_OK;
-    for (size_t i = 0; i < copy->nodes.count && copy->updates; i++) {
-        if (graph_find(pipeline->after, copy->nodes.items[i])) {
-            stays = true;
-            if (!kept) kept = remark_about(pipeline->after, copy->nodes.items[i], false);
-        } else if (!done) {
-            done = remark_about(pipeline->after, copy->nodes.items[i], true);
-        }
-    }
-    if (stays && kept) {
-        copy->reason = text_format(arena, "unknown until it is placed: %.*s %s", TEXT_ARGS(kept->node), kept->text);
-    } else if (copy->updates && !stays && done) {
-        copy->needed = audit_not_needed;
-        copy->reason = text_format(arena, "%s: %.*s %s", done->pass, TEXT_ARGS(done->node), done->text);
     }
     return REGRAFT_OK;
 }

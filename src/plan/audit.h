@@ -29,8 +29,8 @@ struct audit_copy {
     bool updates;             /* whether they are updates and clones */
     struct text_list lowered; /* updates and clones of the lowered graph */
     struct text_list sources; /* "models/defs.py:321" */
-    enum audit_need needed;
-    const char *reason;
+    enum audit_need needed;   /* by our placing */
+    const char *why, *remedy; /* the remedy: what would make it unnecessary; "" when it is, or when nobody knows */
 };
 
 struct audit {
@@ -40,29 +40,13 @@ struct audit {
     size_t kernels[kernel_kind_count], launches[kernel_kind_count];
     size_t calls, allocations, reuses; /* calls: of what is not generated */
     VECTOR(struct audit_copy) copies;
-    symint bytes; /* all that the copies read and write; NULL when one is not known */
-};
-
-/* Who decides whether a copy was needed: sets copy->needed and copy->reason. */
-struct audit_decider {
-    regraft_status (*decide)(void *user, const struct audit *audit, struct audit_copy *copy);
-    void *user;
+    struct audit_placing *placing; /* audit_decide.h */
+    symint bytes;                  /* all that the copies read and write; NULL when one is not known */
 };
 
 /* Whether graph `index` of the file has output code. */
 const struct stage *audit_stage(const struct file *file, size_t index);
 /* REGRAFT_REJECTED when it has none. */
-regraft_status audit_run(struct context *context, struct file *file, size_t index, struct audit_decider decider,
-                         struct audit *audit);
-
-/* What the default functional pipeline tells: a copy all of whose updates it takes out was not needed; of others it
- * knows nothing. It reads and rewrites a graph of its own. */
-struct audit_pipeline {
-    struct file *file;
-    size_t index;
-    bool ran;
-    struct graph *after; /* NULL when the pipeline failed */
-};
-regraft_status audit_decide_by_pipeline(void *user, const struct audit *audit, struct audit_copy *copy);
+regraft_status audit_run(struct context *context, struct file *file, size_t index, struct audit *audit);
 
 #endif

@@ -113,6 +113,15 @@ static void name_argument(struct audit_reader *reader, const struct inductor_ste
     reader->writes = schema->arguments[index].written;
 }
 
+/* A call of an operation of PyTorch's own keeps its name when it is lowered, but others of the operation may come and go. */
+static struct node *find_functional(const struct audit *audit, const struct node *lowered, struct rank rank,
+                                    struct text operation) {
+    bool own = text_starts_with(operation, "aten.");
+    struct node *named = lowered && audit->functional ? graph_find(audit->functional, lowered->name) : NULL;
+    if (named && same_operation(called_name(named), operation)) return named;
+    return own && lowered ? NULL : node_of_rank(audit->functional, rank, operation);
+}
+
 static void find_nodes(const struct audit *audit, size_t index, struct audit_reader *reader) {
     const struct inductor_step *step = &audit->code.steps.items[index];
     struct text operation = operation_name(audit->context->arena, step->target);
@@ -123,8 +132,8 @@ static void find_nodes(const struct audit *audit, size_t index, struct audit_rea
         reader->lowered = node_of_rank(audit->lowered, rank, operation);
     }
     rank = rank_by_order(audit, index, operation);
-    if (!reader->functional) reader->functional = node_of_rank(audit->functional, rank, operation);
     if (!reader->lowered) reader->lowered = node_of_rank(audit->lowered, rank, operation);
+    if (!reader->functional) reader->functional = find_functional(audit, reader->lowered, rank, operation);
 }
 
 static bool holds(const struct text_list *names, struct text name) {
@@ -190,7 +199,11 @@ static void find_reader(struct audit *audit, size_t launch, struct text buffer, 
 
 /* What stands before it was in other memory already. */
 static bool makes_a_copy(const struct node *node) {
-    return node_is(node, operation_aten_clone_default) || node_is(node, operation_aten_cat_default);
+    return node_is(node, operation_aten_clone_default) || audit_builds(node);
+}
+
+bool audit_builds(const struct node *node) {
+    return node_is(node, operation_aten_cat_default) || node_is(node, operation_aten_constant_pad_nd_default);
 }
 
 static bool is_copy(const struct node *node) {
@@ -251,14 +264,34 @@ static void find_sources(struct search *search, struct value *value) {
     }
 }
 
-static struct value *argument_of(struct node *call, const struct audit_reader *reader) {
+/* `_x_base_index` of auto_functionalized_v2 says which of `_all_bases` the argument x is a view of. */
+static struct value *base_of(struct node *call, struct text argument) {
+    const struct value *bases = functionalized_keyword(call, TEXT("_all_bases"));
+    const char *key = text_format(call->graph->arena, "_%.*s_base_index", TEXT_ARGS(argument));
+    int64_t index;
+    if (!bases || (bases->kind != value_list && bases->kind != value_tuple) ||
+        !value_as_integer(functionalized_keyword(call, text_of(key)), &index) || index < 0 ||
+        (size_t)index >= bases->list.count)
+        return NULL;
+    return &bases->list.items[index];
+}
+
+struct value *audit_argument(struct node *call, const struct audit_reader *reader) {
     if (!call || !reader->argument.length) return NULL;
-    if (node_is_functionalized_call(call)) return (struct value *)functionalized_keyword(call, reader->argument);
     for (size_t i = 0; i < call->argument_count; i++)
         if (text_equal(call->arguments[i].keyword, reader->argument)) return &call->arguments[i];
+    if (node_is_functionalized_call(call)) return base_of(call, reader->argument);
     return call->operation
                ? (struct value *)node_argument_named(call, text_string(call->graph->arena, reader->argument))
                : NULL;
+}
+
+struct node *audit_same_call(const struct graph *graph, const struct node *node) {
+    struct text operation = called_name(node);
+    struct node *named = graph_find(graph, node->name);
+    if (!operation.length) return NULL;
+    if (named && same_operation(called_name(named), operation)) return named;
+    return node_of_rank(graph, rank_of_node(node->graph, node, operation), operation);
 }
 
 static void add_source(struct arena *arena, struct audit_copy *copy, const struct node *node) {
@@ -270,7 +303,7 @@ static void add_nodes(struct audit *audit, struct node *call, const struct audit
                       struct audit_copy *copy, struct text_list *names) {
     struct arena *arena = audit->context->arena;
     struct search search = {.arena = arena, .seen = map_create(arena)};
-    struct value *argument = argument_of(call, reader);
+    struct value *argument = audit_argument(call, reader);
     if (argument) find_sources(&search, argument);
     for (size_t i = search.found.count; i-- > 0;) {
         const struct node *node = search.found.items[i];

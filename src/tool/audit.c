@@ -70,7 +70,8 @@ static void print_copies(struct arena *arena, struct builder *out, const struct 
         const struct audit_copy *copy = &audit->copies.items[i];
         table_row(&table, text_string(arena, copy->kernel->name), symint_string(arena, copy_bytes(audit, copy)),
                   joined(arena, &copy->sources), joined(arena, copy->nodes.count ? &copy->nodes : &copy->lowered),
-                  need_names[copy->needed], copy->reason);
+                  need_names[copy->needed],
+                  *copy->remedy ? text_format(arena, "%s; remedy: %s", copy->why, copy->remedy) : copy->why);
     }
     if (audit->copies.count) table_print(out, &table);
 }
@@ -134,7 +135,8 @@ static json_t *copy_json(struct arena *arena, size_t graph, const struct audit *
     json_object_set_new(object, "lowered", json_names(&copy->lowered));
     json_object_set_new(object, "readers", json_readers(copy));
     json_object_set_new(object, "needed", json_string(need_names[copy->needed]));
-    json_object_set_new(object, "reason", json_string(copy->reason));
+    json_object_set_new(object, "why", json_string(copy->why));
+    json_object_set_new(object, "remedy", json_string(copy->remedy));
     return object;
 }
 
@@ -191,10 +193,8 @@ static void add_json(struct arena *arena, json_t *answer, size_t graph, const st
 
 static regraft_status audit_graph(struct tool *tool, struct file *file, size_t index, struct builder *out,
                                   json_t *answer) {
-    struct audit_pipeline pipeline = {.file = file, .index = index};
     struct audit audit;
-    TRY(tool_report(tool, audit_run(tool_context(tool), file, index,
-                                    (struct audit_decider){audit_decide_by_pipeline, &pipeline}, &audit)));
+    TRY(tool_report(tool, audit_run(tool_context(tool), file, index, &audit)));
     if (file->graphs.count > 1) builder_format(out, "%sgraph %zu\n", out->length ? "\n" : "", index);
     print_audit(tool->arena, out, &audit);
     add_json(tool->arena, answer, index, &audit);

@@ -1,6 +1,7 @@
 /* Inductor's output code: what kernels do, how often they run, what the copies among them stand for. */
 #include "fx_support.h"
-#include "plan/audit.h"
+#include "ir/contract.h"
+#include "plan/audit_match.h"
 
 /* ---- single kernels ---- */
 
@@ -227,43 +228,41 @@ static void truncated_programs_are_read(void **state) {
 
 /* Checked by hand against the output code of each log: launches of generated kernels that only move data, those of all
  * generated kernels, and those that change nothing but the element type; then all bytes that the first graph's copies
- * read and write. */
+ * read and write. Of the kernels that move data, those that our placing needs: it copies there, or the model asks for it. */
 static const struct {
     const char *path;
     size_t moves, launches, converts;
     const char *bytes;
+    size_t needed;
 } logs[] = {
-    {"boundary/flex", 0, 0, 0, "0"},
-    {"boundary/kpeout", 0, 0, 0, "0"},
-    {"boundary/untagged", 2, 2, 0, "64*s77"},
-    {"custom/llama_decode_bf16_v1", 8, 8, 0, NULL},
-    {"custom/mla_decode_bf16_v1", 8, 8, 0, "2352*s77"},
-    {"custom/mla_decode_bf16_v2", 0, 0, 0, "0"},
-    {"custom/mla_decode_fused_bf16_v1", 8, 8, 0, "2112*s77"},
-    {"custom/mla_decode_fused_flex_bf16_v1", 8, 8, 0, "2560*s77"},
-    {"custom/mla_native_bf16_v1", 0, 4, 0, "0"},
-    {"custom/mla_native_neox_bf16_v1", 0, 4, 0, "0"},
-    {"custom/qkv_escape_bf16_v1", 2, 6, 0, "5120*s30 - 768"},
-    {"custom/qkv_rope_bf16_v1", 2, 5, 0, "5120*s30 - 768"},
-    {"hf/deepseek_v3", 6, 27, 1, "54272"},
-    {"hf/llama", 6, 23, 1, "66048"},
-    {"vllm/cpu_dsv2", 4, 13, 0, "16896*s72"},
-    {"vllm/cpu_dsv3", 6, 15, 0, "25600*s72"},
-    {"vllm/cpu_llama", 4, 11, 0, "12288*s72 - 3072"},
-    {"vllm/cpu_llama_tp2", 4, 13, 0, "6144*s72 - 1536"},
-    {"vllm/cpu_mixtral", 4, 11, 0, "12288*s72 - 3072"},
-    {"vllm/cpu_neox", 2, 9, 0, "2048*s27"},
-    {"vllm/cpu_qwen3", 1, 10, 0, "1536*s72"},
-    {"vllm/h200_dsv3", 8, 41, 0, "165888*s72"},
-    {"vllm/h200_llama_pieces", 0, 17, 0, "0"},
+    {"boundary/flex", 0, 0, 0, "0", 0},
+    {"boundary/kpeout", 0, 0, 0, "0", 0},
+    {"boundary/untagged", 2, 2, 0, "64*s77", 2},
+    {"custom/llama_decode_bf16_v1", 8, 8, 0, NULL, 0},
+    {"custom/mla_decode_bf16_v1", 8, 8, 0, "2352*s77", 0},
+    {"custom/mla_decode_bf16_v2", 0, 0, 0, "0", 0},
+    {"custom/mla_decode_fused_bf16_v1", 8, 8, 0, "2112*s77", 0},
+    {"custom/mla_decode_fused_flex_bf16_v1", 8, 8, 0, "2560*s77", 0},
+    {"custom/mla_native_bf16_v1", 0, 4, 0, "0", 0},
+    {"custom/mla_native_neox_bf16_v1", 0, 4, 0, "0", 0},
+    {"custom/qkv_escape_bf16_v1", 2, 6, 0, "5120*s30 - 768", 1},
+    {"custom/qkv_rope_bf16_v1", 2, 5, 0, "5120*s30 - 768", 2},
+    {"hf/deepseek_v3", 6, 27, 1, "54272", 6},
+    {"hf/llama", 6, 23, 1, "66048", 6},
+    {"vllm/cpu_dsv2", 4, 13, 0, "16896*s72", 0},
+    {"vllm/cpu_dsv3", 6, 15, 0, "25600*s72", 0},
+    {"vllm/cpu_llama", 4, 11, 0, "12288*s72 - 3072", 0},
+    {"vllm/cpu_llama_tp2", 4, 13, 0, "6144*s72 - 1536", 0},
+    {"vllm/cpu_mixtral", 4, 11, 0, "12288*s72 - 3072", 0},
+    {"vllm/cpu_neox", 2, 9, 0, "2048*s27", 2},
+    {"vllm/cpu_qwen3", 1, 10, 0, "1536*s72", 0},
+    {"vllm/h200_dsv3", 8, 41, 0, "165888*s72", 0},
+    {"vllm/h200_llama_pieces", 0, 17, 0, "0", 0},
 };
 
 static struct audit audit_of(struct context *context, struct file *file, size_t index) {
-    struct audit_pipeline pipeline = {.file = file, .index = index};
     struct audit audit;
-    if (audit_run(context, file, index, (struct audit_decider){audit_decide_by_pipeline, &pipeline}, &audit) !=
-        REGRAFT_OK)
-        fail_msg("%s", context->diagnostics.message);
+    if (audit_run(context, file, index, &audit) != REGRAFT_OK) fail_msg("%s", context->diagnostics.message);
     return audit;
 }
 
@@ -297,7 +296,7 @@ static void captured_copies_are_counted(void **state) {
     struct context *context = context_of(state);
     for (size_t i = 0; i < sizeof logs / sizeof *logs; i++) {
         struct file *file = read_log(context, logs[i].path);
-        size_t moves = 0, launches = 0, converts = 0;
+        size_t moves = 0, launches = 0, converts = 0, needed = 0;
         for (size_t graph = 0; graph < file->graphs.count; graph++) {
             if (!audit_stage(file, graph)) continue;
             struct audit audit = audit_of(context, file, graph);
@@ -308,6 +307,11 @@ static void captured_copies_are_counted(void **state) {
             assert_int_equal(audit.launches[kernel_unknown], 0);
             assert_int_equal(audit.kernels[kernel_unknown], 0);
             assert_in_fragment(&audit);
+            for (size_t k = 0; k < audit.copies.count; k++) {
+                if (audit.copies.items[k].needed == audit_unknown || !*audit.copies.items[k].why)
+                    fail_msg("%s: copy %zu: %s", logs[i].path, k, audit.copies.items[k].why);
+                needed += audit.copies.items[k].needed == audit_needed;
+            }
             if (graph || !logs[i].bytes) continue;
             struct builder out;
             builder_init(&out, context->arena);
@@ -317,6 +321,7 @@ static void captured_copies_are_counted(void **state) {
         }
         if (moves != logs[i].moves || launches != logs[i].launches || converts != logs[i].converts)
             fail_msg("%s: %zu of %zu launches only move data, %zu convert", logs[i].path, moves, launches, converts);
+        if (needed != logs[i].needed) fail_msg("%s: %zu are needed", logs[i].path, needed);
     }
 }
 
@@ -334,17 +339,109 @@ static void copies_are_explained(void **state) {
     assert_true(text_is(copy->readers.items[0].argument, "k_pe") && copy->readers.items[0].writes);
     assert_true(copy->nodes.count == 1 && text_is(copy->nodes.items[0], "auto_functionalized_10") && !copy->updates);
     assert_true(copy->sources.count == 1 && text_is(copy->sources.items[0], "models/defs.py:321"));
-    assert_int_equal(copy->needed, audit_unknown);
+    assert_int_equal(copy->needed, audit_not_needed);
+    assert_string_equal(copy->why,
+                        "place: vllm.fused_concat_and_cache_mla_rope.default writes its argument k_pe where it lies, "
+                        "in the memory of mm_5: nobody reads what was there");
     /* The rest of the buffer is merged with what was written: the pipeline reads that where it is. */
     copy = copy_at(&audit, 6);
     assert_true(copy->nodes.count == 2 && copy->updates && copy->lowered.count == 2);
     assert_int_equal(copy->needed, audit_not_needed);
-    assert_non_null(strstr(copy->reason, "scatter-split-replace"));
-    audit = audit_of(context, read_log(context, "boundary/untagged"), 0);
-    copy = copy_at(&audit, 1);
-    assert_true(text_is(copy->readers.items[0].target, "torch.ops.vllm.unified_mla_attention_with_output.default"));
-    assert_true(text_is(copy->readers.items[0].argument, "k_pe") && !copy->readers.items[0].writes);
-    assert_int_equal(copy->needed, audit_unknown);
+    assert_non_null(strstr(copy->why, "scatter-split-replace"));
+    /* All of it is needed, and stands there already. */
+    copy = copy_at(&audit, 7);
+    assert_int_equal(copy->needed, audit_not_needed);
+    assert_string_equal(copy->why, "place: slice_scatter_3 is view_5: the new value stands in its place already");
+    /* One copy of the whole where Inductor made two. */
+    audit = audit_of(context, read_log(context, "custom/qkv_escape_bf16_v1"), 0);
+    assert_int_equal(copy_at(&audit, 0)->needed, audit_needed);
+    assert_non_null(strstr(copy_at(&audit, 0)->why,
+                           "arg1_1 is the caller's tensor and must not change, and slice_scatter needs "
+                           "the rest of it with the new part; place writes 1280*s30 bytes: arg1_1"));
+    assert_non_null(strstr(copy_at(&audit, 0)->remedy, "write elsewhere than it reads"));
+    assert_int_equal(copy_at(&audit, 1)->needed, audit_not_needed);
+    assert_non_null(strstr(copy_at(&audit, 1)->why, "serves here"));
+    /* A cache that is an input. */
+    audit = audit_of(context, read_log(context, "hf/llama"), 0);
+    assert_string_equal(copy_at(&audit, 0)->why, "the model writes its input arg9_1: index_put__1");
+    assert_non_null(strstr(copy_at(&audit, 1)->why, "the model asks for another layout"));
+}
+
+/* What Inductor gives an untagged operation is the strides of its trace, unless something else is said. */
+static void layouts_are_explained(void **state) {
+    static const char remedies[] =
+        "vllm.unified_mla_attention_with_output.default tagged flexible_layout, or a producer "
+        "that returns a fresh contiguous k_pe";
+    static const struct {
+        const char *contract;
+        enum audit_need needed;
+        const char *why, *remedy;
+    } cases[] = {
+        {"any", audit_not_needed, "takes its argument k_pe with the strides that it has", ""},
+        {"last-dim-dense", audit_not_needed, "takes its argument k_pe with the strides that it has", ""},
+        {"contiguous", audit_needed, "is owed a contiguous k_pe", remedies},
+        {"as-traced", audit_needed, "is owed k_pe with the strides that it was traced with: [8, 8, 1]", remedies},
+        {NULL, audit_needed, "is owed k_pe with the strides that it was traced with: [8, 8, 1]", remedies}};
+    for (size_t i = sizeof cases / sizeof *cases; i-- > 0;) {
+        struct context *context = context_of(state);
+        struct source contract = {"<contract>", {0}};
+        if (cases[i].contract) {
+            contract.contents = text_of(
+                text_format(context->arena, "vllm::unified_mla_attention_with_output.k_pe=%s", cases[i].contract));
+            assert_int_equal(contract_add(context, &contract), REGRAFT_OK);
+        }
+        struct audit audit = audit_of(context, read_log(context, "boundary/untagged"), 0);
+        for (size_t k = 0; k < 2; k++) {
+            const struct audit_copy *copy = copy_at(&audit, k);
+            assert_true(
+                text_is(copy->readers.items[0].target, "torch.ops.vllm.unified_mla_attention_with_output.default"));
+            assert_true(text_is(copy->readers.items[0].argument, "k_pe") && !copy->readers.items[0].writes);
+            assert_int_equal(copy->needed, cases[i].needed);
+            assert_string_equal(copy->why, text_format(context->arena, "%s %s",
+                                                       "vllm.unified_mla_attention_with_output.default", cases[i].why));
+            assert_string_equal(copy->remedy, cases[i].remedy);
+        }
+    }
+}
+
+/* A rotary embedding that may write elsewhere needs none of the two. */
+static void what_writes_elsewhere_needs_no_copy(void **state) {
+    struct context *context = context_of(state);
+    struct source contract = {"<contract>", TEXT("_C::rotary_embedding.*=elsewhere")};
+    assert_int_equal(contract_add(context, &contract), REGRAFT_OK);
+    struct audit audit = audit_of(context, read_log(context, "custom/qkv_rope_bf16_v1"), 0);
+    assert_int_equal(audit.copies.count, 2);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(copy_at(&audit, i)->needed, audit_not_needed);
+    assert_string_equal(copy_at(&audit, 0)->why,
+                        "place: rotary_embedding_out reads getitem and writes to fresh memory");
+    assert_string_equal(copy_at(&audit, 1)->why,
+                        "place: rotary_embedding_out reads getitem_1 and writes to fresh memory");
+}
+
+/* A written argument of auto_functionalized_v2 is a view of a base. */
+static void arguments_are_found_in_both_encodings(void **state) {
+    struct context *context = context_of(state);
+    static const char text[] =
+        "class G(torch.nn.Module):\n"
+        "    def forward(self, x: \"f32[4, 16][16, 1]cpu\", o: \"f32[4, 8][8, 1]cpu\", r: \"f32[4, 8][8, 1]cpu\"):\n"
+        "        a = torch.ops.higher_order.auto_functionalized_v2(torch.ops._C.silu_and_mul.default, input = x, "
+        "_result_base_index = 1, _result_alias = True, _all_bases = [r, o])\n"
+        "        b: \"f32[4, 8][8, 1]cpu\" = a[2]\n"
+        "        c = torch.ops.higher_order.auto_functionalized(torch.ops._C.silu_and_mul.default, result = b, input = "
+        "x)\n"
+        "        d = torch.ops._C.silu_and_mul.default(r, x)\n"
+        "        return (c,)\n";
+    static const struct {
+        const char *call, *argument, *expected;
+    } cases[] = {{"a", "result", "o"}, {"a", "input", "x"}, {"a", "other", NULL}, {"c", "result", "b"},
+                 {"d", "result", "r"}, {"d", "input", "x"}, {"b", "input", NULL}};
+    struct graph *graph;
+    assert_int_equal(file_graph(context, read_file(context, text_of(text)), 0, NULL, &graph), REGRAFT_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct audit_reader reader = {.argument = text_of(cases[i].argument)};
+        const struct node *found = value_as_node(audit_argument(graph_find(graph, text_of(cases[i].call)), &reader));
+        assert_ptr_equal(found, cases[i].expected ? graph_find(graph, text_of(cases[i].expected)) : NULL);
+    }
 }
 
 static void a_log_without_code_is_refused(void **state) {
@@ -353,15 +450,21 @@ static void a_log_without_code_is_refused(void **state) {
         context, TEXT("class g(torch.nn.Module):\n    def forward(self, x: \"f32[2]\"):\n        return (x,)\n"));
     struct audit audit;
     assert_message(
-        context, audit_run(context, file, 0, (struct audit_decider){0}, &audit), REGRAFT_REJECTED,
+        context, audit_run(context, file, 0, &audit), REGRAFT_REJECTED,
         "regraft: error: graph 0 of 't.txt' has no output code; expected a trace log (TORCH_TRACE) of a compilation by "
         "Inductor, with the stage inductor_output_code\n");
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        FX_TEST(kernels_are_judged),           FX_TEST(nesting_is_bounded),          FX_TEST(programs_are_read),
-        FX_TEST(truncated_programs_are_read),  FX_TEST(captured_copies_are_counted), FX_TEST(copies_are_explained),
-        FX_TEST(a_log_without_code_is_refused)};
+    const struct CMUnitTest tests[] = {FX_TEST(kernels_are_judged),
+                                       FX_TEST(nesting_is_bounded),
+                                       FX_TEST(programs_are_read),
+                                       FX_TEST(truncated_programs_are_read),
+                                       FX_TEST(captured_copies_are_counted),
+                                       FX_TEST(copies_are_explained),
+                                       FX_TEST(layouts_are_explained),
+                                       FX_TEST(what_writes_elsewhere_needs_no_copy),
+                                       FX_TEST(arguments_are_found_in_both_encodings),
+                                       FX_TEST(a_log_without_code_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
