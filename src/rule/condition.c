@@ -1,5 +1,6 @@
 #include "rule/condition.h"
 
+#include "ir/contract.h"
 #include "ir/effect.h"
 
 /* ---- functions ---- */
@@ -94,15 +95,18 @@ static enum answer is_used(struct matcher *matcher, size_t variable, const char 
     return answer_of(use);
 }
 
-/* Whether a contract says that the argument of a call must be contiguous. */
+/* Whether a contract says that the argument of a call must be contiguous: at all, or because it was traced so. */
 static bool owes_contiguous(const struct matcher *matcher, const struct value *use) {
     const struct operation *operation = node_called_operation(use->use.user);
-    if (!operation) return false;
-    for (size_t i = 0; i < matcher->context->contracts.count; i++) {
-        const struct contract *contract = &matcher->context->contracts.items[i];
-        if (!text_equal(contract->operation, operation->target)) continue;
-        size_t index = schema_find_argument(&operation->schema, contract->argument);
-        if (index != SIZE_MAX && call_argument_value(use->use.user, operation, index) == use) return true;
+    const struct type *type = tensor_type(use->use.node);
+    for (size_t i = 0; operation && type && i < operation->schema.argument_count; i++) {
+        const struct contract *contract = contract_of(use->use.user, i);
+        if (contract->kind == contract_any || call_argument_value(use->use.user, operation, i) != use) continue;
+        if (contract->kind == contract_contiguous) return true;
+        struct layout traced = {type->layout.rank, type->layout.sizes, contract->traced};
+        if (contract->traced && contract->traced_rank == traced.rank &&
+            layout_contiguous(matcher->context->symbols, &traced) == answer_yes)
+            return true;
     }
     return false;
 }
