@@ -204,6 +204,8 @@ regraft_status operations_declare(struct operations *operations, struct diagnost
         struct schema schema = operation->schema;
         *operation = *known;
         operation->schema = schema;
+        for (size_t i = 0; i < schema.argument_count && i < known->schema.argument_count; i++)
+            operation->schema.arguments[i].contract = known->schema.arguments[i].contract;
     } else {
         operation->class = class_of(&operation->schema);
         operation->effect = stateless ? effect_none : effect_writes_state;

@@ -116,7 +116,7 @@ static struct node *find_placed(const struct audit_placing *placing, const struc
 /* What the placed call is given: of an out form, the place that it writes. */
 static const struct node *value_given(struct node *call, const struct audit_reader *reader) {
     struct audit_reader out = *reader;
-    if (reader->writes && call->operation && call->operation->out_form == call->operation &&
+    if (reader->writes && call->operation && operation_is_out_form(call->operation) &&
         !node_is_functionalized_call(call))
         out.argument = text_of(text_format(call->graph->arena, "%.*s_out", TEXT_ARGS(reader->argument)));
     struct value *value = audit_argument(call, &out);

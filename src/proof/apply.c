@@ -280,8 +280,8 @@ static void encode_call(struct machine *machine, const struct bound_call *call, 
     const struct operation *operation = call->operation;
     size_t count = operation->schema.argument_count;
     struct tensor_value **targets = arena_array(machine->prover->arena, struct tensor_value *, count);
-    bool out = operation->out_form == operation && as_in_place(machine, call, targets, &count);
-    bool either = out || (operation->out_form && operation->out_form != operation);
+    bool form = operation_is_out_form(operation), out = form && as_in_place(machine, call, targets, &count);
+    bool either = out || (operation->out_form && !form);
     if (!out) count = operation->schema.argument_count;
     key_pointer(&encoding->key, functional ? functional : either ? operation->out_form : operation);
     key_number(&encoding->key, either);

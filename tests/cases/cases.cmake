@@ -27,3 +27,6 @@ endforeach()
 
 add_test(NAME round_trip COMMAND ${CMAKE_CURRENT_LIST_DIR}/round_trip $<TARGET_FILE:regraft_tool> ${REGRAFT_GRAPHS})
 set_tests_properties(round_trip PROPERTIES LABELS case)
+
+add_test(NAME explained COMMAND ${CMAKE_CURRENT_LIST_DIR}/explained $<TARGET_FILE:regraft_tool> ${REGRAFT_GRAPHS})
+set_tests_properties(explained PROPERTIES LABELS case)
