@@ -4,6 +4,7 @@
 #include "ir/infer.h"
 #include "pass/pass.h"
 #include "regraft/regraft.h"
+#include "rule/rule.h"
 
 struct regraft_context {
     struct context context;
@@ -59,6 +60,25 @@ regraft_status regraft_operations_add(regraft_context *public, const char *name,
     *source = (struct source){text_string(context->arena, text_of(name)),
                               text_copy(context->arena, (struct text){text, length})};
     regraft_status status = operations_add(context->operations, &context->diagnostics, source);
+    arena_unguard(context->arena, &guard);
+    return status;
+}
+
+static regraft_status add_rules(struct context *context, const struct source *source) {
+    struct rules *rules;
+    TRY(rules_of(context, &rules));
+    return rules_read(context, source, rules);
+}
+
+regraft_status regraft_rules_add(regraft_context *public, const char *name, const char *text, size_t length) {
+    struct context *context = internal(public);
+    struct arena_guard guard;
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
+    diagnostics_clear(&context->diagnostics);
+    struct source *source = arena_new(context->arena, struct source);
+    *source = (struct source){text_string(context->arena, text_of(name)),
+                              text_copy(context->arena, (struct text){text, length})};
+    regraft_status status = add_rules(context, source);
     arena_unguard(context->arena, &guard);
     return status;
 }

@@ -71,6 +71,10 @@ REGRAFT_API regraft_status regraft_operations_add(regraft_context *context, cons
  * REGRAFT_USAGE when there is no such operation, argument, kind or form. */
 REGRAFT_API regraft_status regraft_contract_add(regraft_context *context, const char *contract);
 
+/* Adds rules (docs/rules.md) to those that are part of the library. `name` is for messages. */
+REGRAFT_API regraft_status regraft_rules_add(regraft_context *context, const char *name, const char *text,
+                                             size_t length);
+
 /* ---- reading and printing ---- */
 
 /* What to take out of a file that holds more than one graph. Fill with REGRAFT_READ_OPTIONS_INIT first. */

@@ -117,6 +117,20 @@ struct copy {
     bool own;                /* the model itself asks for it: a change of layout */
 };
 
+/* What became of a rule at one place (pass `fuse`). */
+enum fusion_outcome { fusion_fired, fusion_beaten, fusion_failed };
+struct fusion {
+    struct text rule;
+    enum fusion_outcome outcome;
+    struct text anchor;    /* the call where the rule was tried */
+    struct text node;      /* that the reason is about */
+    struct text source;    /* "FILE:LINE" of the model, or "" */
+    struct text condition; /* of the rule that failed, as written; "" when the graph itself differs */
+    const char *text;      /* what was put there; which rule was better; what failed, with the values */
+    const char *remedy;    /* what would make it fire, or "" */
+    size_t progress;       /* of a failure: how much of the rule was found */
+};
+
 /* What a trace log tells beyond the text about a placeholder (ir may use it, text graphs have none). */
 struct input_memory {
     int64_t storage; /* equal numbers: the same storage; -1: not known */
@@ -145,7 +159,9 @@ struct graph {
     bool prints_frees;                 /* the text frees names (`x = None`), as FX does */
     struct input_memory *input_memory; /* one for each placeholder in order, or NULL */
     VECTOR(struct remark) remarks;
-    VECTOR(struct copy) copies;          /* of a placed graph */
+    VECTOR(struct copy) copies; /* of a placed graph */
+    bool explain_fusions;       /* `fuse` records failures too, not only what fired */
+    VECTOR(struct fusion) fusions;
     bool placed;                         /* every write names its buffer: the stage after `place` */
     bool traced;                         /* contracts_note_traced was here */
     const char *pass;                    /* the pass that runs, for remarks */

@@ -12,7 +12,7 @@
 typedef VECTOR(const struct rule *) rule_list;
 typedef VECTOR(struct match *) match_list;
 
-struct fusion {
+struct fusing {
     struct graph *graph;
     struct arena *scratch;
     unsigned platform;
@@ -33,32 +33,32 @@ static unsigned platform_of(const struct graph *graph) {
     return platform_cuda;
 }
 
-static regraft_status read_parameters(struct fusion *fusion) {
-    struct graph *graph = fusion->graph;
+static regraft_status read_parameters(struct fusing *fusing) {
+    struct graph *graph = fusing->graph;
     struct text platform = parameter_text(graph, "platform", ""), tokens = parameter_text(graph, "tokens", "");
-    fusion->platform = platform.length ? platform_parse(platform) : platform_of(graph);
-    fusion->tokens = (struct token_range){1, INT64_MAX};
-    if (!tokens.length || token_range_parse(tokens, &fusion->tokens)) return REGRAFT_OK;
+    fusing->platform = platform.length ? platform_parse(platform) : platform_of(graph);
+    fusing->tokens = (struct token_range){1, INT64_MAX};
+    if (!tokens.length || token_range_parse(tokens, &fusing->tokens)) return REGRAFT_OK;
     return fail(&graph->context->diagnostics, REGRAFT_USAGE, parameter_find(graph, "tokens")->values.items[0].position,
                 "expected a range of tokens such as 1-256, 64 or 1-");
 }
 
-static bool applies(const struct fusion *fusion, const struct rule *rule) {
-    return (rule->platforms & fusion->platform) && rule->tokens.least <= fusion->tokens.least &&
-           rule->tokens.most >= fusion->tokens.most;
+static bool applies(const struct fusing *fusing, const struct rule *rule) {
+    return (rule->platforms & fusing->platform) && rule->tokens.least <= fusing->tokens.least &&
+           rule->tokens.most >= fusing->tokens.most;
 }
 
-static void add_rule(struct fusion *fusion, const struct rule *rule) {
+static void add_rule(struct fusing *fusing, const struct rule *rule) {
     const struct operation *operation = rule->match.statements.items[rule->anchor].operation;
-    void **slot = map_slot(fusion->by_operation, &operation, sizeof operation);
-    if (!*slot) *slot = arena_new(fusion->scratch, rule_list);
-    vector_push(fusion->scratch, (rule_list *)*slot, rule);
-    vector_push(fusion->scratch, &fusion->rules, rule);
+    void **slot = map_slot(fusing->by_operation, &operation, sizeof operation);
+    if (!*slot) *slot = arena_new(fusing->scratch, rule_list);
+    vector_push(fusing->scratch, (rule_list *)*slot, rule);
+    vector_push(fusing->scratch, &fusing->rules, rule);
 }
 
-static regraft_status choose_rules(struct fusion *fusion) {
-    struct context *context = fusion->graph->context;
-    const struct parameter *named = parameter_find(fusion->graph, "rules");
+static regraft_status choose_rules(struct fusing *fusing) {
+    struct context *context = fusing->graph->context;
+    const struct parameter *named = parameter_find(fusing->graph, "rules");
     struct rules *rules;
     TRY(rules_of(context, &rules));
     for (size_t i = 0; named && i < named->values.count; i++)
@@ -70,20 +70,68 @@ static regraft_status choose_rules(struct fusion *fusion) {
         bool wanted = !named;
         for (size_t k = 0; named && k < named->values.count; k++)
             wanted = wanted || text_equal(named->values.items[k].text, rule->name);
-        if (wanted && applies(fusion, rule)) add_rule(fusion, rule);
+        if (wanted && applies(fusing, rule)) add_rule(fusing, rule);
     }
     return REGRAFT_OK;
 }
 
+/* ---- what is recorded ---- */
+
+static struct text source_of(const struct node *node) { return node->location ? node->location->file : TEXT(""); }
+
+static void record(struct graph *graph, struct fusion fusion) {
+    for (size_t i = 0; graph->explain_fusions && i < graph->fusions.count;
+         i++) { /* what it was in an earlier round does not count any more */
+        struct fusion *other = &graph->fusions.items[i];
+        if (!text_equal(other->rule, fusion.rule) || !text_equal(other->anchor, fusion.anchor)) continue;
+        if (other->outcome != fusion_fired) *other = fusion;
+        return;
+    }
+    vector_push(graph->arena, &graph->fusions, fusion);
+}
+
+static void record_failure(struct fusing *fusing, const struct rule *rule, const struct node *anchor,
+                           const struct failure *failure) {
+    if (!fusing->graph->explain_fusions) return;
+    const struct node *node = failure->node ? failure->node : anchor;
+    record(fusing->graph, (struct fusion){.rule = rule->name,
+                                          .outcome = fusion_failed,
+                                          .anchor = anchor->name,
+                                          .node = node->name,
+                                          .source = source_of(node),
+                                          .condition = failure->condition ? failure->condition->text : TEXT(""),
+                                          .text = failure->text ? failure->text : "",
+                                          .remedy = failure->remedy ? failure->remedy : "",
+                                          .progress = failure->progress});
+}
+
+static void record_match(struct fusing *fusing, const struct match *match, const struct match *better) {
+    const struct node *anchor = match->calls[match->rule->anchor];
+    if (better && !fusing->graph->explain_fusions) return;
+    const char *text = better ? text_format(fusing->graph->arena, "the rule %.*s, which also matches here, saves more",
+                                            TEXT_ARGS(better->rule->name))
+                              : "";
+    record(fusing->graph, (struct fusion){.rule = match->rule->name,
+                                          .outcome = better ? fusion_beaten : fusion_fired,
+                                          .anchor = anchor->name,
+                                          .node = anchor->name,
+                                          .source = source_of(anchor),
+                                          .text = text,
+                                          .remedy = ""});
+}
+
 /* ---- finding ---- */
 
-static regraft_status find_matches(struct fusion *fusion, struct matcher *matcher, match_list *matches) {
-    for (struct node *node = fusion->graph->first; node; node = node->next) {
+static regraft_status find_matches(struct fusing *fusing, struct matcher *matcher, match_list *matches) {
+    for (struct node *node = fusing->graph->first; node; node = node->next) {
         const struct operation *operation = node_called_operation(node);
-        const rule_list *rules = operation ? map_get(fusion->by_operation, &operation, sizeof operation) : NULL;
+        const rule_list *rules = operation ? map_get(fusing->by_operation, &operation, sizeof operation) : NULL;
         for (size_t i = 0; rules && i < rules->count; i++) {
             struct match *match = matcher_try(matcher, rules->items[i], node);
-            if (match) vector_push(fusion->scratch, matches, match);
+            if (match)
+                vector_push(fusing->scratch, matches, match);
+            else
+                record_failure(fusing, rules->items[i], node, &matcher->failure);
         }
     }
     return REGRAFT_OK;
@@ -114,8 +162,8 @@ static bool better(struct matcher *matcher, struct match *a, struct match *b) {
 
 /* Which matches a round has accepted, by the index of nodes. */
 struct claims {
-    struct match **owners; /* whose match takes, moves or replaces the node */
-    bool *read;            /* an accepted match rests on the call, which stays */
+    const struct match **owners;  /* whose match takes, moves or replaces the node */
+    const struct match **readers; /* an accepted match that rests on the call, which stays */
 };
 
 /* Whether what the call gives is replaced. */
@@ -128,27 +176,31 @@ static bool replaces(const struct match *match, const struct node *call) {
     return false;
 }
 
-static bool claim_node(struct claims *claims, struct match *match, const struct node *node, bool take) {
-    struct match **owner = &claims->owners[node->index];
-    if (*owner && *owner != match) return false;
-    if (take) *owner = match;
-    return true;
+/* A call that stays may be part of several matches, as long as none of them replaces its result. */
+static const struct match *owner_of_call(const struct claims *claims, const struct match *match,
+                                         const struct node *call) {
+    bool exclusive = call_goes(call) || replaces(match, call);
+    if (exclusive && claims->readers[call->index]) return claims->readers[call->index];
+    return claims->owners[call->index];
 }
 
-/* A call that stays may be part of several matches, as long as none of them replaces its result. */
-static bool claim(struct claims *claims, struct match *match, bool take) {
+/* The accepted match that is in the way of this one; NULL: none. */
+static const struct match *find_owner(const struct claims *claims, const struct match *match) {
     for (size_t i = 0; i < match->rule->match.statements.count; i++) {
-        const struct node *call = match->calls[i];
-        if (!call) continue;
-        bool goes = node_is_functionalized_call(call) || node_has_effect(call);
-        bool exclusive = goes || replaces(match, call);
-        if (exclusive && claims->read[call->index]) return false;
-        if (exclusive ? !claim_node(claims, match, call, take) : claims->owners[call->index] != NULL) return false;
-        if (take && !exclusive) claims->read[call->index] = true;
+        const struct match *owner = match->calls[i] ? owner_of_call(claims, match, match->calls[i]) : NULL;
+        if (owner) return owner;
     }
     for (size_t i = 0; i < match->moved.count; i++)
-        if (!claim_node(claims, match, match->moved.items[i], take)) return false;
-    return true;
+        if (claims->owners[match->moved.items[i]->index]) return claims->owners[match->moved.items[i]->index];
+    return NULL;
+}
+
+static void claim(struct claims *claims, const struct match *match) {
+    for (size_t i = 0; i < match->rule->match.statements.count; i++) {
+        const struct node *call = match->calls[i];
+        if (call) (call_goes(call) || replaces(match, call) ? claims->owners : claims->readers)[call->index] = match;
+    }
+    for (size_t i = 0; i < match->moved.count; i++) claims->owners[match->moved.items[i]->index] = match;
 }
 
 /* The better match first; of equal ones that which was found first. */
@@ -161,39 +213,45 @@ static void sort_matches(struct matcher *matcher, match_list *matches) {
     }
 }
 
-static regraft_status apply(struct fusion *fusion, struct matcher *matcher, match_list *matches, bool *any) {
-    struct replacing replacing = {.graph = fusion->graph, .scratch = fusion->scratch};
-    struct claims claims = {arena_array(fusion->scratch, struct match *, fusion->graph->node_limit),
-                            arena_array(fusion->scratch, bool, fusion->graph->node_limit)};
+static regraft_status apply(struct fusing *fusing, struct matcher *matcher, match_list *matches, bool *any) {
+    struct replacing replacing = {.graph = fusing->graph, .scratch = fusing->scratch};
+    struct claims claims = {arena_array(fusing->scratch, const struct match *, fusing->graph->node_limit),
+                            arena_array(fusing->scratch, const struct match *, fusing->graph->node_limit)};
     *any = false;
     sort_matches(matcher, matches);
     for (size_t i = 0; i < matches->count; i++) {
         struct match *match = matches->items[i];
         bool done;
-        if (!claim(&claims, match, false)) continue;
-        claim(&claims, match, true);
+        const struct match *owner = find_owner(&claims, match);
+        if (owner) {
+            record_match(fusing, match, owner);
+            continue;
+        }
+        claim(&claims, match);
         const struct node last = *match->last; /* for the remark: the node may be gone then */
         TRY(fuse_replace(&replacing, matcher, match, &done));
         if (!done) continue;
         *any = true;
-        graph_remark(fusion->graph, &last, true, "fused by the rule %.*s", TEXT_ARGS(match->rule->name));
+        record_match(fusing, match, NULL);
+        graph_remark(fusing->graph, &last, true, "fused by the rule %.*s", TEXT_ARGS(match->rule->name));
     }
     return REGRAFT_OK;
 }
 
 regraft_status pass_fuse(struct graph *graph, struct arena *scratch) {
-    struct fusion fusion = {.graph = graph, .scratch = scratch, .by_operation = map_create(scratch)};
-    TRY(read_parameters(&fusion));
-    TRY(choose_rules(&fusion));
+    struct fusing fusing = {.graph = graph, .scratch = scratch, .by_operation = map_create(scratch)};
+    TRY(read_parameters(&fusing));
+    TRY(choose_rules(&fusing));
     bool any = true;
     for (size_t round = 0; any && round < most_rounds; round++) {
         struct memory *memory;
         struct matcher matcher;
         match_list matches = {0};
         TRY(memory_of(graph, &memory));
-        matcher_init(&matcher, graph, memory, scratch);
-        TRY(find_matches(&fusion, &matcher, &matches));
-        TRY(apply(&fusion, &matcher, &matches, &any));
+        matcher_init(&matcher, graph, memory, graph->explain_fusions ? graph->arena : scratch);
+        matcher.explain = graph->explain_fusions;
+        TRY(find_matches(&fusing, &matcher, &matches));
+        TRY(apply(&fusing, &matcher, &matches, &any));
     }
     return REGRAFT_OK;
 }

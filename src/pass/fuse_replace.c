@@ -108,12 +108,6 @@ static regraft_status set_arguments(struct replacement *replacement, const struc
     return REGRAFT_OK;
 }
 
-static bool writes(const struct operation *operation) {
-    for (size_t i = 0; i < operation->schema.argument_count; i++)
-        if (operation->schema.arguments[i].written) return true;
-    return false;
-}
-
 static bool uses(const struct pattern *pattern, size_t variable) {
     if (pattern->kind == pattern_variable) return pattern->index == variable;
     for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
@@ -146,10 +140,10 @@ static void take_results(struct replacement *replacement, const struct rule_stat
     }
 }
 
-static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
+static regraft_status insert_call(struct replacement *replacement, const struct rule_statement *statement) {
     struct graph *graph = replacement->graph;
     const struct operation *operation = statement->operation;
-    bool wrapped = writes(operation);
+    bool wrapped = operation_writes(operation);
     if (wrapped) operation = operations_by_id(graph->context->operations, operation_higher_order_auto_functionalized);
     struct node *call = graph_insert_call(graph, replacement->before, operation, given_arguments(statement) + wrapped);
     call->location = replacement->match->last->location;
@@ -163,13 +157,67 @@ static regraft_status insert_statement(struct replacement *replacement, const st
     return REGRAFT_OK;
 }
 
-/* ---- the exchange ---- */
-
-/* Whether the new value may stand where the old one does: of the same element type and sizes, laid out alike. */
-static bool same_type(struct context *context, const struct type *old, const struct type *new) {
-    if (old->kind != type_tensor || new->kind != type_tensor) return old->kind == new->kind;
-    return old->dtype == new->dtype &&layout_same(context->symbols, &old->layout, &new->layout) == answer_yes;
+/* The tensor in these sizes; itself when it has them. */
+static regraft_status insert_shape(struct replacement *replacement, const struct rule_statement *statement,
+                                   const symint *sizes, size_t rank) {
+    struct node *tensor = variable_value(replacement, statement->arguments[0].index), *result = tensor;
+    struct layout wanted = {rank, sizes, NULL};
+    bool same = tensor->type->kind == type_tensor &&
+                layout_same_sizes(replacement->graph->context->symbols, &tensor->type->layout, &wanted) == answer_yes;
+    if (!same) {
+        TRY(insert_reshape(replacement->graph, replacement->before, tensor, sizes, rank, &result));
+        result->location = replacement->match->last->location;
+    }
+    if (statement->results[0] != SIZE_MAX) replacement->values[statement->results[0]] = result;
+    return REGRAFT_OK;
 }
+
+/* The sizes that aten.reshape is given, -1 worked out; false when one is not known. */
+static bool reshape_sizes(struct replacement *replacement, const struct rule_statement *statement, symint *sizes) {
+    struct symbols *symbols = replacement->graph->context->symbols;
+    const struct pattern *list = &statement->arguments[1];
+    const struct node *tensor = variable_value(replacement, statement->arguments[0].index);
+    symint known = symint_constant(symbols, 1);
+    size_t open = SIZE_MAX;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pattern *item = &list->items[i];
+        if (item->kind == pattern_literal && item->literal->kind == value_integer)
+            sizes[i] = symint_constant(symbols, item->literal->integer);
+        else
+            sizes[i] = item->kind == pattern_integer ? bound_integer(replacement->matcher, item->integer) : NULL;
+        if (!sizes[i]) return false;
+        if (symint_is(sizes[i], -1))
+            open = i;
+        else
+            known = symint_multiply(symbols, known, sizes[i]);
+    }
+    if (open == SIZE_MAX) return true;
+    if (tensor->type->kind != type_tensor) return false;
+    sizes[open] = symint_divide_exact(symbols, layout_count(symbols, &tensor->type->layout), known);
+    return sizes[open];
+}
+
+static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
+    if (statement->kind == statement_shape) {
+        const struct layout *like = &variable_value(replacement, statement->arguments[1].index)->type->layout;
+        return insert_shape(replacement, statement, like->sizes, like->rank);
+    }
+    if (statement->kind == statement_same) {
+        replacement->values[statement->results[0]] = variable_value(replacement, statement->arguments[0].index);
+        return REGRAFT_OK;
+    }
+    bool reshape = statement->operation->id == operation_aten_reshape_default &&
+                   statement->arguments[1].kind == pattern_list &&
+                   statement->arguments[1].count <= place_most_dimensions;
+    if (reshape) {
+        symint sizes[place_most_dimensions];
+        if (reshape_sizes(replacement, statement, sizes))
+            return insert_shape(replacement, statement, sizes, statement->arguments[1].count);
+    }
+    return insert_call(replacement, statement);
+}
+
+/* ---- the exchange ---- */
 
 static regraft_status insert_all(struct replacement *replacement) {
     const struct rule *rule = replacement->match->rule;
@@ -184,7 +232,7 @@ static size_t wrong_result(const struct replacement *replacement) {
     for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++) {
         size_t other = rule->replace.variables.items[i].other;
         const struct node *old = other == SIZE_MAX ? NULL : replacement->match->values[other];
-        if (old && !same_type(replacement->graph->context, old->type, replacement->values[i]->type)) return i;
+        if (old && !fuse_may_stand_for(replacement->graph, old, replacement->values[i])) return i;
     }
     return SIZE_MAX;
 }
@@ -224,6 +272,14 @@ static void replace_value(struct replacement *replacement, struct node *old, str
     remember(replacement->replacing, old, new);
 }
 
+/* Where the new value lies otherwise than the old one did, what is told of its views changes too. */
+static regraft_status exchange_value(struct replacement *replacement, struct node *old, struct node *new) {
+    struct node *given = new;
+    TRY(fuse_keep_layout(replacement->graph, replacement->before, old, &given));
+    replace_value(replacement, old, given);
+    return fuse_retype_users(replacement->graph, given, replacement->replacing->scratch);
+}
+
 static void move_dependents(const struct replacement *replacement) {
     for (size_t i = 0; i < replacement->match->moved.count; i++)
         graph_move(replacement->graph, replacement->match->moved.items[i], replacement->before);
@@ -257,7 +313,7 @@ static void remove_matched(struct replacement *replacement) {
     struct graph *graph = replacement->graph;
     for (size_t i = match->rule->match.statements.count; i-- > 0;) {
         struct node *call = match->calls[i];
-        bool goes = call && (node_is_functionalized_call(call) || node_has_effect(call));
+        bool goes = call && call_goes(call);
         if (!goes) continue;
         while (call->users) {
             struct node *item = call->users->use.user;
@@ -275,15 +331,16 @@ static void remove_matched(struct replacement *replacement) {
         if (match->calls[i]) remove_unused(replacement, match->calls[i]);
 }
 
-static void exchange(struct replacement *replacement) {
+static regraft_status exchange(struct replacement *replacement) {
     const struct rule *rule = replacement->match->rule;
     move_dependents(replacement);
     for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++) {
         size_t other = rule->replace.variables.items[i].other;
         struct node *old = other == SIZE_MAX ? NULL : replacement->match->values[other];
-        if (old) replace_value(replacement, old, replacement->values[i]);
+        if (old) TRY(exchange_value(replacement, old, replacement->values[i]));
     }
     remove_matched(replacement);
+    return REGRAFT_OK;
 }
 
 regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher, struct match *match, bool *done) {
@@ -302,7 +359,7 @@ regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher
     size_t wrong = wrong_result(&replacement);
     *done = wrong == SIZE_MAX;
     if (*done) {
-        exchange(&replacement);
+        TRY(exchange(&replacement));
     } else {
         graph_remark(replacing->graph, match->last, false,
                      "%.*s: the replacement's %.*s is of another type or has other strides", TEXT_ARGS(rule->name),

@@ -62,12 +62,6 @@ static enum answer is_contiguous(struct matcher *matcher, size_t variable, const
 
 /* ---- who reads a value ---- */
 
-static bool is_matched(const struct match *match, const struct node *node) {
-    for (size_t i = 0; i < match->rule->match.statements.count; i++)
-        if (match->calls[i] == node) return true;
-    return false;
-}
-
 /* A reader of the value, or of the same elements in another shape, that is not matched itself; a call that reads a
  * window onto it counts. NULL: there is none. `argument` is what it reads. */
 static const struct value *outside_reader(const struct match *match, const struct node *value,
@@ -79,7 +73,7 @@ static const struct value *outside_reader(const struct match *match, const struc
         if (view || user->kind == node_getitem || user->kind == node_rename) {
             const struct value *behind = outside_reader(match, user, wanted, matcher);
             if (behind) return behind;
-        } else if (!is_matched(match, user) && (!wanted || wanted(matcher, use))) {
+        } else if (!match_has_call(match, user) && (!wanted || wanted(matcher, use))) {
             return use;
         }
     }

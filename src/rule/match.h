@@ -12,8 +12,6 @@ struct attribute_binding {
     const struct value *value;
 };
 
-typedef VECTOR(const struct node *) node_marks;
-
 /* What a rule's names stand for at one place. */
 struct match {
     const struct rule *rule;
@@ -26,16 +24,16 @@ struct match {
 
 /* The first condition that failed, where most of the rule was found. */
 struct failure {
-    size_t progress;                   /* how many calls were found before; 0: nothing to speak of */
+    size_t progress;                   /* how many calls were found, and how many conditions held; 0: none */
     const struct condition *condition; /* or NULL: the graph itself differs */
-    const struct node *node;           /* where */
-    const char *text;                  /* what was expected, what was found */
-    const char *remedy;                /* what would make it fire, or NULL */
+    const struct node *node;           /* where; NULL: nothing failed yet */
+    const char *text;                  /* what was expected, what was found; "" unless matcher->explain */
+    const char *remedy;                /* what would make it fire, or "" */
 };
 
-enum { matcher_most_goals = 2048, matcher_most_steps = 20000 };
-
 struct goal;
+struct trail;
+struct deferred;
 struct matcher {
     struct graph *graph;
     struct context *context;
@@ -44,7 +42,7 @@ struct matcher {
     bool explain;        /* build the texts of failures */
     struct match *match; /* being tried */
     struct failure failure;
-    size_t found, steps;
+    size_t found, steps, failed_at;
     size_t trail_count, goal_count, deferred_count;
     struct trail *trail;
     struct goal *goals;
@@ -52,29 +50,26 @@ struct matcher {
 };
 
 void matcher_init(struct matcher *matcher, struct graph *graph, struct memory *memory, struct arena *arena);
-/* Tries the rule with its anchor at `call`; NULL when it does not match: then matcher->failure says why, with text only
- * if matcher->explain. */
+/* Tries the rule with its anchor at `call`; NULL when it does not match: then matcher->failure says why. */
 struct match *matcher_try(struct matcher *matcher, const struct rule *rule, struct node *call);
+/* Whether the calls of the match can become one, and what has to move for it (schedule.c). */
+bool match_schedule(struct matcher *matcher, struct match *match);
+/* Whether the node is a call of the match. */
+bool match_has_call(const struct match *match, const struct node *node);
 
+/* ---- calls, plain or functionalised (calls.c) ---- */
+
+bool operation_writes(const struct operation *operation);
 /* The number that a result (returns first, then written arguments) has among the items of a call; -1: the call itself is
  * its only result. */
 int64_t item_of_result(const struct operation *operation, size_t result);
-/* The node that is result number `result` (returns first, then written arguments) of a call; NULL: nobody uses it. */
+/* The node that is result number `result` of a call; NULL: nobody uses it. */
 struct node *call_result(const struct node *call, const struct operation *operation, size_t result);
 /* The argument of a call by schema index, also inside auto_functionalized; NULL when it was left out. */
 const struct value *call_argument_value(const struct node *call, const struct operation *operation, size_t index);
 /* What a view, copy or reshape has the elements of, in the same order; NULL: it has others. */
 struct node *same_elements_source(const struct node *node);
-
-/* ---- schedule.c ---- */
-
-/* Whether the calls of the match can become one, and what has to move for it. */
-bool match_schedule(struct matcher *matcher, struct match *match);
-
-/* ---- failures ---- */
-
-/* Notes why the rule does not match, when it came further than any try before; always false. */
-bool match_fails(struct matcher *matcher, const struct node *node, const struct condition *condition,
-                 const char *remedy, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Whether the call goes when its rule fires: all others stay as long as somebody uses them. */
+bool call_goes(const struct node *call);
 
 #endif

@@ -299,8 +299,15 @@ regraft_status rules_read(struct context *context, const struct source *source, 
     skip_lines(&cursor);
     if (cursor.at >= cursor.end) return cursor_expected(&cursor, "'rule NAME'");
     while (cursor.at < cursor.end) {
-        struct rule_reader reader = {.rule = new_rule(arena), .attributes = map_create(arena)};
-        reader.fx = (struct reader){.cursor = cursor, .context = context, .types = map_create(arena)};
+        struct rule_reader reader = {.rule = new_rule(arena),
+                                     .attributes = map_create(arena),
+                                     .integers = map_create(arena),
+                                     .constants = map_create(arena)};
+        reader.fx = (struct reader){.cursor = cursor,
+                                    .context = context,
+                                    .types = map_create(arena),
+                                    .integers = reader.integers,
+                                    .constants = reader.constants};
         TRY(read_rule(&reader, rules));
         vector_push(arena, &rules->items, reader.rule);
         cursor.at = reader.fx.cursor.at;

@@ -222,6 +222,20 @@ static regraft_status read_comparison(struct rule_reader *reader, struct conditi
     return cursor_expected(cursor, "==, !=, <, <=, >, >= or in");
 }
 
+/* `else "what to do"` */
+static regraft_status read_remedy(struct rule_reader *reader, struct condition *condition) {
+    struct cursor *cursor = rule_cursor(reader);
+    struct value value = {0};
+    cursor_skip_space(cursor);
+    if (!cursor_accept_word(cursor, "else")) return REGRAFT_OK;
+    cursor_skip_space(cursor);
+    if (cursor_peek(cursor) != '"' && cursor_peek(cursor) != '\'')
+        return cursor_expected(cursor, "what to do, in quotes, behind 'else'");
+    TRY(reader_string(&reader->fx, &value));
+    condition->remedy = value.string;
+    return REGRAFT_OK;
+}
+
 regraft_status read_condition_line(struct rule_reader *reader, bool kernel) {
     struct cursor *cursor = rule_cursor(reader), probe = *cursor;
     struct condition condition = {.kernel = kernel};
@@ -242,6 +256,9 @@ regraft_status read_condition_line(struct rule_reader *reader, bool kernel) {
     if (condition.negated && !holds)
         return cursor_fail(cursor, condition.left.text, "'not' stands before a property, such as `not used(x)`");
     condition.text = cursor_since(cursor, start);
+    while (condition.text.length && byte_is_space(condition.text.data[condition.text.length - 1]))
+        condition.text.length--;
+    TRY(read_remedy(reader, &condition));
     condition.position = cursor_position(cursor, condition.text);
     vector_push(reader->fx.context->arena, &reader->rule->conditions, condition);
     return REGRAFT_OK;

@@ -15,25 +15,12 @@ static size_t find_variable(const struct rule_reader *reader, struct text name) 
     return (size_t)(uintptr_t)map_get_text(reader->variables, name) - 1;
 }
 
-/* The attributes, for the reader of graphs. */
-static void announce_attributes(struct rule_reader *reader) {
-    struct arena *arena = reader->fx.context->arena;
-    struct map *integers = map_create(arena), *constants = map_create(arena);
-    for (size_t i = 0; i < reader->rule->attributes.count; i++) {
-        struct attribute *attribute = &reader->rule->attributes.items[i];
-        *map_slot_text(attribute->kind == attribute_integer ? integers : constants, attribute->name) = attribute;
-    }
-    reader->fx.integers = integers;
-    reader->fx.constants = constants;
-}
-
 regraft_status start_graph(struct rule_reader *reader, struct rule_graph *graph) {
     struct rule *rule = reader->rule;
     struct arena *arena = reader->fx.context->arena;
     reader->fx.graph = graph_create(reader->fx.context);
     reader->variables = map_create(arena);
     reader->node_variables.count = 0;
-    announce_attributes(reader);
     for (size_t i = 0; i < rule->tensor_count; i++) {
         struct variable variable = rule->match.variables.items[i];
         if (graph != &rule->match) vector_push(arena, &graph->variables, variable);
@@ -118,13 +105,38 @@ static regraft_status compile_arguments(struct rule_reader *reader, const struct
     return REGRAFT_OK;
 }
 
-static regraft_status compile_one_argument(struct rule_reader *reader, const struct node *call,
-                                           struct rule_statement *statement) {
-    statement->argument_count = 1;
-    statement->arguments = arena_array(reader->fx.context->arena, struct pattern, 1);
-    if (call->argument_count == 1 && call->arguments[0].kind == value_node)
-        return compile_value(reader, call, &call->arguments[0], &statement->arguments[0]);
-    return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, call->position, "expected one tensor, by its name");
+/* Forms that are no operation of a table, with the number of tensors that each takes. */
+static const struct form {
+    const char *name;
+    enum statement_kind kind;
+    size_t tensors;
+} forms[] = {
+    {"same_elements", statement_elements, 1},
+    {"broadcast", statement_broadcast, 1},
+    {"same_shape", statement_shape, 2},
+};
+
+static const struct form *find_form(const struct node *call) {
+    static const struct form same = {"", statement_same, 1};
+    if (call->kind == node_rename) return &same;
+    if (call->kind != node_call || call->in_torch_ops) return NULL;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (text_is(call->target, forms[i].name)) return &forms[i];
+    return NULL;
+}
+
+static regraft_status compile_form(struct rule_reader *reader, const struct node *call, const struct form *form,
+                                   struct rule_statement *statement) {
+    statement->kind = form->kind;
+    statement->argument_count = form->tensors;
+    statement->arguments = arena_array(reader->fx.context->arena, struct pattern, form->tensors);
+    for (size_t i = 0; i < form->tensors; i++) {
+        if (call->argument_count != form->tensors || call->arguments[i].kind != value_node)
+            return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, call->position, "expected %s, by name",
+                        form->tensors == 1 ? "one tensor" : "two tensors");
+        TRY(compile_value(reader, call, &call->arguments[i], &statement->arguments[i]));
+    }
+    return REGRAFT_OK;
 }
 
 static size_t result_count(const struct operation *operation) {
@@ -137,13 +149,12 @@ static regraft_status compile_call(struct rule_reader *reader, const struct node
                                    struct rule_statement *statement) {
     struct diagnostics *diagnostics = &reader->fx.context->diagnostics;
     statement->position = call->position;
-    if (call->kind == node_rename || (call->kind == node_call && text_is(call->target, "same_elements"))) {
-        statement->kind = call->kind == node_rename ? statement_same : statement_elements;
-        return compile_one_argument(reader, call, statement);
-    }
+    const struct form *form = find_form(call);
+    if (form) return compile_form(reader, call, form, statement);
     if (call->kind != node_call || !call->in_torch_ops)
         return fail(diagnostics, REGRAFT_REJECTED, call->position,
-                    "expected a call of an operation, torch.ops.NAMESPACE.NAME.OVERLOAD(...), or same_elements(x)");
+                    "expected a call of an operation, torch.ops.NAMESPACE.NAME.OVERLOAD(...), or of same_elements, "
+                    "broadcast, same_shape");
     if (!call->operation)
         return fail(diagnostics, REGRAFT_REJECTED, call->position,
                     "the operation '%.*s' is in no table; `regraft ops` lists them, --ops adds more",
@@ -157,8 +168,20 @@ static regraft_status compile_call(struct rule_reader *reader, const struct node
 
 struct names {
     struct text items[rule_most_names];
+    const struct tensor_pattern *types[rule_most_names]; /* NULL: without */
     size_t count;
 };
+
+/* `: "T[tokens, width]"` behind the name of a result, with or without quotes. */
+static regraft_status read_annotation(struct rule_reader *reader, const struct tensor_pattern **type) {
+    struct cursor *cursor = rule_cursor(reader);
+    *type = NULL;
+    if (!cursor_accept(cursor, ':')) return REGRAFT_OK;
+    bool quoted = cursor_accept(cursor, '"');
+    TRY(read_tensor_type(reader, type));
+    if (quoted && !cursor_accept(cursor, '"')) return cursor_expected(cursor, "'\"' behind a type");
+    return REGRAFT_OK;
+}
 
 static regraft_status read_names(struct rule_reader *reader, struct names *names) {
     struct cursor *cursor = rule_cursor(reader);
@@ -169,6 +192,7 @@ static regraft_status read_names(struct rule_reader *reader, struct names *names
         if (!name.length) return cursor_expected(cursor, "a statement: NAME = torch.ops...");
         if (names->count == rule_most_names)
             return cursor_fail(cursor, name, "a statement has at most %d results", rule_most_names);
+        TRY(read_annotation(reader, &names->types[names->count]));
         names->items[names->count++] = name;
     } while (cursor_accept(cursor, ','));
     if (!cursor_accept(cursor, '=')) return cursor_expected(cursor, "'=' behind the names of the results");
@@ -224,8 +248,10 @@ static void define(struct rule_reader *reader, struct rule_graph *graph, struct 
         statement->results[i] = SIZE_MAX;
         if (text_is(name, "_")) continue;
         if (variable == SIZE_MAX) {
-            struct variable fresh = {
-                .name = name, .position = cursor_position(rule_cursor(reader), name), .other = SIZE_MAX};
+            struct variable fresh = {.name = name,
+                                     .position = cursor_position(rule_cursor(reader), name),
+                                     .type = names->types[i],
+                                     .other = SIZE_MAX};
             variable = graph->variables.count;
             vector_push(arena, &graph->variables, fresh);
             bind_node(reader, graph_insert(reader->fx.graph, NULL, node_placeholder, name, 0), variable);
@@ -376,12 +402,25 @@ static regraft_status join_names(struct rule_reader *reader) {
                 "the replacement defines nothing that is matched; a result that it replaces has the same name in both");
 }
 
+static regraft_status check_forms(struct rule_reader *reader, const struct rule_graph *graph) {
+    bool replaces = graph == &reader->rule->replace;
+    for (size_t i = 0; i < graph->statements.count; i++) {
+        const struct rule_statement *statement = &graph->statements.items[i];
+        enum statement_kind kind = statement->kind;
+        const char *wrong = NULL;
+        if (replaces && (kind == statement_elements || kind == statement_broadcast))
+            wrong = "this says what is matched; in a replacement write the view, aten.reshape or same_shape(x, y)";
+        if (!replaces && kind == statement_shape)
+            wrong = "same_shape is for replacements; same_elements is for matches";
+        if (wrong) return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, statement->position, "%s", wrong);
+    }
+    return REGRAFT_OK;
+}
+
 static regraft_status check_replacement(struct rule_reader *reader) {
-    struct rule *rule = reader->rule;
-    for (size_t i = 0; i < rule->replace.statements.count; i++)
-        if (rule->replace.statements.items[i].kind == statement_elements)
-            return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, rule->replace.statements.items[i].position,
-                        "same_elements says what is matched; in a replacement write the view, aten.reshape for one");
+    const struct rule *rule = reader->rule;
+    TRY(check_forms(reader, &rule->match));
+    TRY(check_forms(reader, &rule->replace));
     for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++)
         if (rule->replace.variables.items[i].definitions.count > 1)
             return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, rule->replace.variables.items[i].position,

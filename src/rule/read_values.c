@@ -40,6 +40,7 @@ static regraft_status add_attribute(struct rule_reader *reader, struct text name
     *index = rule->attributes.count;
     vector_push(reader->fx.context->arena, &rule->attributes, attribute);
     *map_slot_text(reader->attributes, name) = (void *)(uintptr_t)(*index + 1);
+    *map_slot_text(kind == attribute_integer ? reader->integers : reader->constants, name) = reader;
     return REGRAFT_OK;
 }
 
@@ -84,20 +85,27 @@ static struct text dimension_text(struct cursor *cursor) {
     return text;
 }
 
-static bool is_name(struct text text) {
-    if (!text.length || !byte_starts_name(*text.data)) return false;
-    for (size_t i = 0; i < text.length; i++)
-        if (!byte_continues_name(text.data[i])) return false;
-    return true;
+/* The names in a size are integers of the rule, declared by standing there. */
+static regraft_status declare_names(struct rule_reader *reader, struct text text) {
+    struct cursor probe = *rule_cursor(reader);
+    size_t index;
+    probe.end = text.data + text.length;
+    for (probe.at = text.data; probe.at < probe.end;) {
+        struct text name = cursor_name(&probe);
+        if (!name.length)
+            probe.at++;
+        else if (cursor_peek(&probe) != '(')
+            TRY(add_attribute(reader, name, attribute_integer, &index));
+    }
+    return REGRAFT_OK;
 }
 
 static regraft_status read_dimension(struct rule_reader *reader, struct text text, struct pattern *pattern) {
-    size_t index;
     symint integer;
     if (!text.length) return cursor_expected(rule_cursor(reader), "a size: a name, a number, an expression, or _");
     *pattern = (struct pattern){.kind = pattern_default};
     if (text_is(text, "_")) return REGRAFT_OK;
-    if (is_name(text)) TRY(add_attribute(reader, text, attribute_integer, &index));
+    TRY(declare_names(reader, text));
     TRY(read_integer_text(reader, text, &integer));
     *pattern = pattern_of_integer(reader, integer);
     return REGRAFT_OK;
@@ -141,10 +149,13 @@ static regraft_status set_dtype(struct rule_reader *reader, struct text name, st
     return add_attribute(reader, name, attribute_dtype, &type->dtype_attribute);
 }
 
-static regraft_status read_tensor_type(struct rule_reader *reader, struct text dtype, struct tensor_pattern *type) {
+static regraft_status read_one_type(struct rule_reader *reader, struct text word, struct tensor_pattern *type) {
     struct cursor *cursor = rule_cursor(reader);
     size_t strides;
-    TRY(set_dtype(reader, dtype, type));
+    type->any_dtype = type->any_shape = text_is(word, "tensor");
+    type->dtype_attribute = SIZE_MAX;
+    if (type->any_shape) return REGRAFT_OK;
+    TRY(set_dtype(reader, word, type));
     if (!cursor_accept(cursor, '[')) return cursor_expected(cursor, "'[' and sizes behind an element type");
     TRY(read_dimensions(reader, &type->open, &type->sizes, &type->rank));
     if (!cursor_accept(cursor, '[')) return REGRAFT_OK;
@@ -153,6 +164,34 @@ static regraft_status read_tensor_type(struct rule_reader *reader, struct text d
     if (strides == type->rank) return REGRAFT_OK;
     return cursor_fail(cursor, cursor_since(cursor, start), "expected as many strides as sizes, %zu, found %zu",
                        type->rank, strides);
+}
+
+/* `T[tokens, width] or T[tokens, heads, head]`, behind the first word. */
+static regraft_status read_type_behind(struct rule_reader *reader, struct text word,
+                                       const struct tensor_pattern **result) {
+    struct cursor *cursor = rule_cursor(reader);
+    struct tensor_pattern *type = arena_new(reader->fx.context->arena, struct tensor_pattern);
+    *result = type;
+    TRY(read_one_type(reader, word, type));
+    for (;;) {
+        cursor_skip_space(cursor);
+        if (!cursor_accept_word(cursor, "or")) return REGRAFT_OK;
+        cursor_skip_space(cursor);
+        word = cursor_name(cursor);
+        if (!word.length) return cursor_expected(cursor, "another type such as T[tokens, width] behind 'or'");
+        struct tensor_pattern *otherwise = arena_new(reader->fx.context->arena, struct tensor_pattern);
+        TRY(read_one_type(reader, word, otherwise));
+        type->otherwise = otherwise;
+        type = otherwise;
+    }
+}
+
+regraft_status read_tensor_type(struct rule_reader *reader, const struct tensor_pattern **result) {
+    struct cursor *cursor = rule_cursor(reader);
+    cursor_skip_space(cursor);
+    struct text word = cursor_name(cursor);
+    if (!word.length) return cursor_expected(cursor, "a type such as T[tokens, width]");
+    return read_type_behind(reader, word, result);
 }
 
 /* ---- lines ---- */
@@ -179,10 +218,8 @@ static regraft_status declare(struct rule_reader *reader, const struct text *nam
         for (size_t k = 0; k < count; k++) TRY(add_attribute(reader, names[k], attribute_kinds[i].kind, &index));
         return REGRAFT_OK;
     }
-    struct tensor_pattern *type = arena_new(reader->fx.context->arena, struct tensor_pattern);
-    type->any_dtype = type->any_shape = text_is(word, "tensor");
-    type->dtype_attribute = SIZE_MAX;
-    if (!type->any_shape) TRY(read_tensor_type(reader, word, type));
+    const struct tensor_pattern *type;
+    TRY(read_type_behind(reader, word, &type));
     for (size_t k = 0; k < count; k++) TRY(add_tensor(reader, names[k], type));
     return REGRAFT_OK;
 }

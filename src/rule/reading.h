@@ -9,10 +9,11 @@
 struct rule_reader {
     struct reader fx; /* its graph holds the names of the graph that is being read, for `fx` to look up */
     struct rule *rule;
-    struct map *attributes;        /* name -> index + 1 */
-    struct map *variables;         /* name -> index + 1, of the graph that is being read */
-    VECTOR(size_t) node_variables; /* by the index of a node of fx.graph: its variable; SIZE_MAX: none */
-    unsigned sections;             /* that were read, a bit each */
+    struct map *attributes;           /* name -> index + 1 */
+    struct map *integers, *constants; /* the names of attributes, for `fx` */
+    struct map *variables;            /* name -> index + 1, of the graph that is being read */
+    VECTOR(size_t) node_variables;    /* by the index of a node of fx.graph: its variable; SIZE_MAX: none */
+    unsigned sections;                /* that were read, a bit each */
 };
 
 static inline struct cursor *rule_cursor(struct rule_reader *reader) { return &reader->fx.cursor; }
@@ -21,6 +22,8 @@ static inline struct cursor *rule_cursor(struct rule_reader *reader) { return &r
 
 /* `q, k: T[tokens, heads, width][_, _, 1]` or `is_neox: bool`, one line. */
 regraft_status read_value_line(struct rule_reader *reader);
+/* `T[tokens, heads]`, or several, joined by `or`. */
+regraft_status read_tensor_type(struct rule_reader *reader, const struct tensor_pattern **result);
 /* The index of an attribute, or SIZE_MAX. */
 size_t find_attribute(const struct rule_reader *reader, struct text name);
 /* `2*tokens*width` up to the end of `text`, of declared integers only. */

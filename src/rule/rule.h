@@ -59,6 +59,7 @@ struct tensor_pattern {
     struct pattern *sizes;   /* pattern_integer, or pattern_default for `_` */
     struct pattern *strides; /* the same; NULL: any */
     size_t rank;
+    const struct tensor_pattern *otherwise; /* another type that it may have, or NULL */
 };
 
 /* ---- graphs ---- */
@@ -77,16 +78,18 @@ struct variable {
 };
 
 enum statement_kind {
-    statement_call,     /* an operation */
-    statement_view,     /* one of class view: the window, however it is spelled */
-    statement_elements, /* same_elements(x): the same elements in the same order, in any shape */
-    statement_same      /* y = x, as an alternative */
+    statement_call,      /* an operation */
+    statement_view,      /* one of class view: the window, however it is spelled */
+    statement_elements,  /* same_elements(x): the same elements in the same order, in any shape */
+    statement_broadcast, /* broadcast(x): the same, and repeated along dimensions as operands of arithmetic are */
+    statement_shape,     /* same_shape(x, y), of replacements: x in the sizes of y */
+    statement_same       /* y = x, as an alternative */
 };
 
 struct rule_statement {
     enum statement_kind kind;
     const struct operation *operation;
-    struct pattern *arguments; /* by the index of the schema's arguments; of same_elements and y = x: one */
+    struct pattern *arguments; /* by the index of the schema's arguments; of what is no operation: one or two */
     size_t argument_count;
     size_t *results; /* variables: what is returned, then the written arguments; SIZE_MAX: `_` */
     size_t result_count;
@@ -130,7 +133,8 @@ struct condition {
     struct expression *right; /* several for `in` */
     size_t right_count;
     struct position position;
-    struct text text; /* the line as written */
+    struct text text;   /* as written */
+    struct text remedy; /* what would make it hold, as the rule says it behind `else`; or "" */
 };
 
 /* ---- rules ---- */

@@ -3,7 +3,7 @@
  * What depends on a result of an earlier call and stands before the last has to move behind it. It can when the last call
  * does not need it, when it has no effect, and when nobody writes in between, in place, what it or an earlier call reads. */
 #include "ir/effect.h"
-#include "rule/match.h"
+#include "rule/matching.h"
 
 struct schedule {
     struct matcher *matcher;
@@ -12,12 +12,6 @@ struct schedule {
     struct map *queued; /* node -> itself */
     VECTOR(struct node *) queue;
 };
-
-static bool is_matched_call(const struct match *match, const struct node *node) {
-    for (size_t i = 0; i < match->rule->match.statements.count; i++)
-        if (match->calls[i] == node) return true;
-    return false;
-}
 
 /* Whether the node was in the set; now it is. */
 static bool add(struct map *set, struct node *node) {
@@ -38,13 +32,13 @@ static bool find_last(struct matcher *matcher, struct match *match) {
         if (!match->last || call->order > match->last->order) match->last = call;
         if (!node_has_effect(call)) continue;
         if (effect && effect != call)
-            return match_fails(matcher, call, NULL, NULL,
+            return match_fails(matcher, call, NULL,
                                "both %.*s and %.*s have effects, and the order of the two would be lost",
                                TEXT_ARGS(effect->name), TEXT_ARGS(call->name));
         effect = call;
     }
     if (effect && effect != match->last)
-        return match_fails(matcher, match->last, NULL, NULL, "%.*s has an effect and stands before %.*s",
+        return match_fails(matcher, match->last, NULL, "%.*s has an effect and stands before %.*s",
                            TEXT_ARGS(effect->name), TEXT_ARGS(match->last->name));
     return true;
 }
@@ -57,7 +51,7 @@ static const struct node *other_reader(const struct match *match, const struct n
         const struct node *user = use->use.user;
         bool view = (user->kind == node_call && user->operation && user->operation->class == class_view) ||
                     user->kind == node_rename;
-        const struct node *reader = is_matched_call(match, user) ? NULL : view ? other_reader(match, user) : user;
+        const struct node *reader = match_has_call(match, user) ? NULL : view ? other_reader(match, user) : user;
         if (reader) return reader;
     }
     return NULL;
@@ -69,14 +63,14 @@ static bool check_results(struct matcher *matcher, const struct match *match) {
     for (size_t i = 0; i < graph->statements.count; i++) {
         const struct rule_statement *statement = &graph->statements.items[i];
         struct node *call = match->calls[i];
-        bool goes = call && (node_is_functionalized_call(call) || node_has_effect(call));
+        bool goes = call && call_goes(call);
         for (size_t k = 0; goes && k < statement->result_count; k++) {
             size_t variable = statement->results[k];
             struct node *result = call_result(call, statement->operation, k);
             const struct node *reader = result ? other_reader(match, result) : NULL;
             if (!reader || (variable != SIZE_MAX && graph->variables.items[variable].other != SIZE_MAX)) continue;
             struct text name = variable == SIZE_MAX ? result->name : graph->variables.items[variable].name;
-            return match_fails(matcher, reader, NULL, NULL,
+            return match_fails(matcher, reader, NULL,
                                "%.*s also reads %.*s (%.*s), which the replacement does not give",
                                TEXT_ARGS(reader->name), TEXT_ARGS(result->name), TEXT_ARGS(name));
         }
@@ -104,11 +98,11 @@ static bool check_moved(struct schedule *schedule, struct node *node, const stru
     struct matcher *matcher = schedule->matcher;
     const struct node *last = schedule->match->last;
     if (has_side_effect(node))
-        return match_fails(matcher, node, NULL, NULL,
+        return match_fails(matcher, node, NULL,
                            "%.*s stands between the two, needs %.*s and has an effect: it cannot move behind %.*s",
                            TEXT_ARGS(node->name), TEXT_ARGS(on->name), TEXT_ARGS(last->name));
     if (reads_what_is_written(schedule, node, last->order))
-        return match_fails(matcher, node, NULL, NULL,
+        return match_fails(matcher, node, NULL,
                            "%.*s would have to move behind %.*s, and what it reads is written in place in between",
                            TEXT_ARGS(node->name), TEXT_ARGS(last->name));
     return true;
@@ -120,7 +114,7 @@ static bool follow(struct schedule *schedule, struct node *value) {
     for (struct value *use = value->users; use; use = use->use.next) {
         struct node *user = use->use.user;
         /* a matched call that stays as long as somebody uses it moves as others do, even the last one */
-        bool goes = is_matched_call(match, user) && (node_is_functionalized_call(user) || node_has_effect(user));
+        bool goes = match_has_call(match, user) && call_goes(user);
         if (user->order > match->last->order || goes || add(schedule->queued, user)) continue;
         add(schedule->seen, user);
         if (!check_moved(schedule, user, value)) return false;
@@ -135,7 +129,7 @@ static bool check_inputs(struct schedule *schedule) {
     for (size_t i = 0; i < match->rule->tensor_count; i++) {
         struct node *input = match->values[i];
         if (!input || !map_get(schedule->seen, &input, sizeof input)) continue;
-        return match_fails(schedule->matcher, input, NULL, NULL,
+        return match_fails(schedule->matcher, input, NULL,
                            "%.*s, which %.*s needs, is computed from what the rule would only give with it",
                            TEXT_ARGS(input->name), TEXT_ARGS(match->last->name));
     }
@@ -147,7 +141,7 @@ static bool find_dependents(struct schedule *schedule) {
     const struct rule *rule = match->rule;
     for (size_t i = 0; i < rule->match.statements.count; i++)
         if (match->calls[i] && reads_what_is_written(schedule, match->calls[i], match->last->order))
-            return match_fails(schedule->matcher, match->calls[i], NULL, NULL,
+            return match_fails(schedule->matcher, match->calls[i], NULL,
                                "what %.*s reads is written in place before %.*s", TEXT_ARGS(match->calls[i]->name),
                                TEXT_ARGS(match->last->name));
     for (size_t i = rule->tensor_count; i < rule->match.variables.count; i++) {

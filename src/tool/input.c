@@ -62,11 +62,18 @@ static regraft_status add_operations(struct tool *tool, const char *path) {
     return tool_report(tool, regraft_operations_add(tool->context, path, schemas.data, schemas.length));
 }
 
+static regraft_status add_rules(struct tool *tool, const char *path) {
+    struct text rules = {0};
+    TRY(read_file(tool, path, &rules));
+    return tool_report(tool, regraft_rules_add(tool->context, path, rules.data ? rules.data : "", rules.length));
+}
+
 regraft_status tool_open(struct tool *tool, const struct input_options *options) {
     TRY(regraft_context_create(&tool_allocator, &tool->context));
     if (options->operations) TRY(add_operations(tool, options->operations));
     for (size_t i = 0; options->contracts[i]; i++)
         TRY(tool_report(tool, regraft_contract_add(tool->context, options->contracts[i])));
+    for (size_t i = 0; options->rules[i]; i++) TRY(add_rules(tool, options->rules[i]));
     return REGRAFT_OK;
 }
 

@@ -11,6 +11,8 @@ static const struct command commands[] = {
     {"explain", "list the copies that stay when a graph is placed, and why", command_explain},
     {"reduce", "make a graph smaller as long as it shows the same failure", command_reduce},
     {"plan", "lay out the buffers of a placed graph in one arena", command_plan},
+    {"why", "say where each rule fired, and why not elsewhere", command_why},
+    {"rules", "list the rules", command_rules},
     {"list", "list the graphs of a text or trace log", command_list},
     {"passes", "list the passes", command_passes},
     {"ops", "list the operations", command_ops},

@@ -4,7 +4,7 @@
 
 #include "tool/tool.h"
 
-enum { key_graph = 1000, key_stage, key_operations, key_contract, key_format };
+enum { key_graph = 1000, key_stage, key_operations, key_contract, key_rules, key_format };
 
 static const struct argp_option graph_entries[] = {
     {"graph", key_graph, "N", 0, "Take graph N of the file, counted from 0 ('regraft list' shows them)", 0},
@@ -17,6 +17,7 @@ static const struct argp_option operations_entries[] = {
      "What an operation is owed for an argument (`*': for all): any, flexible_layout, last-dim-dense, contiguous, "
      "as-traced, as-traced[STRIDES]; elsewhere, in-place",
      0},
+    {"rules", key_rules, "FILE", 0, "Add the rules of FILE to those that are built in", 0},
     {0},
 };
 static const struct argp_option format_entries[] = {
@@ -70,6 +71,13 @@ static error_t parse_input(int key, char *argument, struct argp_state *state) {
         while (options->contracts[count]) count++;
         if (count == most) argp_error(state, "at most %zu contracts", most);
         options->contracts[count] = argument;
+        return 0;
+    }
+    case key_rules: {
+        size_t count = 0, most = sizeof options->rules / sizeof *options->rules - 1;
+        while (options->rules[count]) count++;
+        if (count == most) argp_error(state, "at most %zu files of rules", most);
+        options->rules[count] = argument;
         return 0;
     }
     case key_format:

@@ -25,6 +25,8 @@ struct command {
 regraft_status command_opt(struct tool *tool, int argc, char **argv);
 regraft_status command_run(struct tool *tool, int argc, char **argv);
 regraft_status command_check(struct tool *tool, int argc, char **argv);
+regraft_status command_why(struct tool *tool, int argc, char **argv);
+regraft_status command_rules(struct tool *tool, int argc, char **argv);
 regraft_status command_explain(struct tool *tool, int argc, char **argv);
 regraft_status command_audit(struct tool *tool, int argc, char **argv);
 regraft_status command_reduce(struct tool *tool, int argc, char **argv);
@@ -43,6 +45,7 @@ struct input_options {
     const char *stage;         /* --stage */
     const char *operations;    /* --ops */
     const char *contracts[64]; /* --contract, in order; NULL after the last */
+    const char *rules[16];     /* --rules, in order; NULL after the last */
     enum format format;        /* --format */
 };
 /* Child parsers: which graph; which operations; which format. Each array leaves out one more of them in front. */

@@ -1,0 +1,145 @@
+/* regraft why: where each rule fired, and for each near miss the first condition that failed. */
+#include "tool/internals.h"
+
+#include "rule/rule.h"
+
+struct why_options {
+    struct input_options input;
+    const char *path, *rule, *node, *platform, *tokens;
+};
+
+enum { key_rule = 2000, key_node, key_platform, key_tokens };
+
+static const struct argp_option entries[] = {
+    {"rule", key_rule, "NAME", 0, "Only this rule, with every place where it was tried", 0},
+    {"node", key_node, "NAME", 0, "Only what concerns this node", 0},
+    {"platform", key_platform, "NAME", 0, "cpu, cuda or rocm (default: as the graph's devices)", 0},
+    {"tokens", key_tokens, "RANGE", 0, "The numbers of tokens that the graph is for, such as 1-256", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct why_options *options = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        options_init(state, graph_options, &options->input);
+        return 0;
+    case key_rule:
+        options->rule = argument;
+        return 0;
+    case key_node:
+        options->node = argument;
+        return 0;
+    case key_platform:
+        options->platform = argument;
+        return 0;
+    case key_tokens:
+        options->tokens = argument;
+        return 0;
+    default:
+        return option_operand(state, key, argument, "GRAPH", &options->path);
+    }
+}
+
+static const struct argp argp = {
+    .options = entries,
+    .parser = parse,
+    .children = graph_options,
+    .args_doc = "GRAPH",
+    .doc =
+        "Runs the default pipeline and the pass fuse, and tells for each rule where it fired and, for each near miss, "
+        "the first condition that failed, the node, the values, and what would make it fire.",
+};
+
+/* ---- what is shown ---- */
+
+static bool concerns(const struct why_options *options, const struct fusion *fusion) {
+    return !options->node || text_is(fusion->anchor, options->node) || text_is(fusion->node, options->node);
+}
+
+static void print_fusion(struct builder *out, const struct fusion *fusion) {
+    static const char *const outcomes[] = {"fired", "beaten", "missed"};
+    builder_format(out, "  %s at %.*s", outcomes[fusion->outcome], TEXT_ARGS(fusion->anchor));
+    if (fusion->source.length) builder_format(out, " (%.*s)", TEXT_ARGS(fusion->source));
+    builder_byte(out, '\n');
+    if (fusion->outcome == fusion_fired) return;
+    builder_format(out, "    why     %s\n", fusion->text);
+    if (!text_equal(fusion->node, fusion->anchor)) builder_format(out, "    node    %.*s\n", TEXT_ARGS(fusion->node));
+    if (*fusion->remedy) builder_format(out, "    remedy  %s\n", fusion->remedy);
+}
+
+/* A rule that fired nowhere and came nowhere near is one line; all of a rule that was asked for by name is shown. */
+static void print_rule(struct builder *out, const struct why_options *options, const struct graph *graph,
+                       const struct rule *rule) {
+    size_t fired = 0, missed = 0;
+    for (size_t i = 0; i < graph->fusions.count; i++) {
+        const struct fusion *fusion = &graph->fusions.items[i];
+        if (!text_equal(fusion->rule, rule->name) || !concerns(options, fusion)) continue;
+        fired += fusion->outcome == fusion_fired;
+        missed += fusion->outcome != fusion_fired;
+    }
+    if (options->node && !fired && !missed) return;
+    builder_format(out, "%.*s: fired %zu time%s, missed %zu\n", TEXT_ARGS(rule->name), fired, fired == 1 ? "" : "s",
+                   missed);
+    for (size_t i = 0; i < graph->fusions.count; i++) {
+        const struct fusion *fusion = &graph->fusions.items[i];
+        if (text_equal(fusion->rule, rule->name) && concerns(options, fusion)) print_fusion(out, fusion);
+    }
+}
+
+static json_t *json_fusions(const struct why_options *options, const struct graph *graph, const struct rule *rule) {
+    static const char *const outcomes[] = {"fired", "beaten", "missed"};
+    json_t *list = json_array();
+    for (size_t i = 0; i < graph->fusions.count; i++) {
+        const struct fusion *fusion = &graph->fusions.items[i];
+        if (!text_equal(fusion->rule, rule->name) || !concerns(options, fusion)) continue;
+        json_array_append_new(
+            list, json_pack("{s:s, s:s%, s:s%, s:s%, s:s%, s:s, s:s}", "outcome", outcomes[fusion->outcome], "anchor",
+                            fusion->anchor.data, fusion->anchor.length, "node", fusion->node.data, fusion->node.length,
+                            "source", fusion->source.data, fusion->source.length, "condition", fusion->condition.data,
+                            fusion->condition.length, "why", fusion->text, "remedy", fusion->remedy));
+    }
+    return list;
+}
+
+/* ---- the command ---- */
+
+static regraft_status run(struct tool *tool, const struct why_options *options, regraft_graph *graph) {
+    struct builder pipeline;
+    builder_init(&pipeline, tool->arena);
+    builder_format(&pipeline, "%s,fuse{", regraft_default_pipeline());
+    if (options->platform) builder_format(&pipeline, "platform=%s ", options->platform);
+    if (options->tokens) builder_format(&pipeline, "tokens=%s ", options->tokens);
+    if (options->rule) builder_format(&pipeline, "rules=%s", options->rule);
+    builder_byte(&pipeline, '}');
+    tool_graph(graph)->explain_fusions = true;
+    return tool_report(tool, regraft_graph_run(graph, pipeline.data, NULL));
+}
+
+regraft_status command_why(struct tool *tool, int argc, char **argv) {
+    struct why_options options = {0};
+    struct builder out;
+    regraft_graph *graph;
+    struct rules *rules;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    TRY(tool_open(tool, &options.input));
+    TRY(tool_read_graph(tool, &options.input, options.path, &graph));
+    TRY(run(tool, &options, graph));
+    TRY(rules_of(tool_context(tool), &rules));
+    builder_init(&out, tool->arena);
+    json_t *list = json_array();
+    for (size_t i = 0; i < rules->items.count; i++) {
+        const struct rule *rule = rules->items.items[i];
+        if (options.rule && !text_is(rule->name, options.rule)) continue;
+        if (options.input.format == format_json)
+            json_array_append_new(list, json_pack("{s:s%, s:o}", "rule", rule->name.data, rule->name.length, "places",
+                                                  json_fusions(&options, tool_graph(graph), rule)));
+        else
+            print_rule(&out, &options, tool_graph(graph), rule);
+    }
+    if (options.input.format == format_json)
+        json_print(&out, json_pack("{s:o}", "rules", list));
+    else
+        json_decref(list);
+    return output_write(NULL, builder_text(&out));
+}
