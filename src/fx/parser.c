@@ -4,6 +4,7 @@
  * names, operations, arguments. What is not, is: annotations, comments, the signature, how numbers are spelled. */
 #include "fx/fx.h"
 #include "fx/reader.h"
+#include "ir/piece.h"
 
 /* ---- comments ---- */
 
@@ -22,12 +23,25 @@ static struct text comment_file(struct text line) {
     return TEXT("");
 }
 
+/* Begins the piece that a comment names: numbers rise, and pieces that lost all of their statements have none. */
+static bool begin_piece(struct reader *reader, const struct piece_marker *marker) {
+    struct graph *graph = reader->graph;
+    if (marker->number < graph->pieces.count) return false;
+    while (graph->pieces.count <= marker->number)
+        vector_push(graph->arena, &graph->pieces, (struct graph_piece){.split = marker->operations.length > 0});
+    graph->owned_boundaries |= marker->owned;
+    reader->piece = marker->number;
+    return true;
+}
+
 /* Takes blank lines, comments and blocks in triple quotes; leaves the cursor at the start of the next line. */
 static void read_comments(struct reader *reader) {
     struct cursor *cursor = &reader->cursor;
     const char *start = cursor->at;
     struct text file = {0};
     bool commented = false;
+    const char *mark = NULL; /* where the comment about a new piece begins; it goes to the end of the block */
+    struct piece_marker marker;
     while (cursor->at < cursor->end) {
         const char *line_start = cursor->at;
         while (byte_is_space(cursor_peek(cursor))) cursor->at++;
@@ -39,6 +53,7 @@ static void read_comments(struct reader *reader) {
         } else if (line.length && *line.data == '#') {
             struct text found = comment_file(line);
             commented = true;
+            if (!mark && piece_read_marker(line, &marker) && begin_piece(reader, &marker)) mark = line_start;
             if (found.length) file = found;
         } else if (line.length) {
             cursor->at = line_start;
@@ -47,6 +62,10 @@ static void read_comments(struct reader *reader) {
         if (cursor->at < cursor->end) cursor->at++;
     }
     struct text text = cursor_since(cursor, start);
+    if (mark) {
+        text.length = (size_t)(mark - start);
+        reader->graph->pieces.items[reader->piece].marker = cursor_since(cursor, mark);
+    }
     if (!text.length) return;
     struct location *location = arena_new(reader->context->arena, struct location);
     *location = (struct location){.text = text, .file = file};

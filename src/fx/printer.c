@@ -352,6 +352,14 @@ static void print_location(struct printer *printer, const struct node *node, boo
     builder_add(out, location->text);
 }
 
+/* The comment that begins a piece (ir/piece.h), above its first statement. */
+static void print_marker(struct printer *printer, const struct node *node) {
+    const struct node *previous = node->previous;
+    bool first = !previous || previous->kind == node_placeholder || previous->piece != node->piece;
+    if (first && node->piece < printer->graph->pieces.count)
+        builder_add(printer->out, printer->graph->pieces.items[node->piece].marker);
+}
+
 static void print_statement(struct printer *printer, struct node *node) {
     struct builder *out = printer->out;
     builder_add(out, printer->graph->indent);
@@ -477,6 +485,7 @@ void graph_print(struct graph *graph, struct builder *out) {
     for (struct node *node = graph->first; node; node = node->next) {
         if (node->kind == node_placeholder) continue;
         if (node->kind != node_output || node->location) print_location(&printer, node, first);
+        print_marker(&printer, node);
         if (node->kind == node_output)
             print_output(&printer, node);
         else

@@ -16,6 +16,7 @@ struct reader {
     bool ends_with_comma;       /* the brackets closed last had a comma before the closing one */
     struct map *types;          /* annotation -> struct type: most occur many times */
     const struct location *location;
+    uint32_t piece; /* the one that the last marker names (ir/piece.h) */
     /* In the graphs of rules (src/rule), the names of what stands for an integer and for any other constant; else NULL. */
     const struct map *integers, *constants;
 };

@@ -39,6 +39,7 @@ regraft_status reader_add_node(struct reader *reader, const struct statement *st
     node->annotation = statement->annotation;
     node->type = statement->type;
     node->location = reader->location;
+    node->piece = reader->piece;
     if (node->kind != node_output) node->position = cursor_position(&reader->cursor, statement->name);
     if (node->in_torch_ops) node->operation = operations_find(reader->context->operations, node->target);
     *result = node;

@@ -67,6 +67,7 @@ struct node *graph_insert(struct graph *graph, struct node *before, enum node_ki
     node->arguments = arena_array(graph->arena, struct value, argument_count);
     *map_slot_text(graph->names, node->name) = node;
     link_before(graph, node, before);
+    node->piece = before ? before->piece : 0;
     graph->node_count++;
     touch(graph);
     return node;
@@ -116,6 +117,7 @@ void graph_replace(struct node *node, struct node *other) {
 void graph_move(struct graph *graph, struct node *node, struct node *before) {
     unlink_node(graph, node);
     link_before(graph, node, before);
+    if (before) node->piece = before->piece;
     touch(graph);
 }
 

@@ -78,6 +78,7 @@ struct node {
     enum node_kind kind;
     uint32_t index; /* never reused within a graph; below graph->node_limit: for arrays beside the graph */
     uint32_t order; /* position in the program; valid after graph_number */
+    uint32_t piece; /* of a graph that is cut (ir/piece.h); 0 otherwise */
     struct text name;
     struct text target;                /* "aten.slice.Tensor" for torch.ops.aten.slice.Tensor; else as written */
     bool in_torch_ops;                 /* the target was written with torch.ops. in front */
@@ -96,6 +97,12 @@ struct node {
     size_t window_count;
     struct value *users; /* the first of them */
     struct node *previous, *next;
+};
+
+/* A part of a graph that is cut: what stands between two cuts. */
+struct graph_piece {
+    bool split;         /* holds the operations that the graph is cut at; else what stands between them */
+    struct text marker; /* the comment line above its first statement */
 };
 
 struct remark {
@@ -166,6 +173,8 @@ struct graph {
     bool traced;                         /* contracts_note_traced was here */
     const char *pass;                    /* the pass that runs, for remarks */
     const struct parameters *parameters; /* that the pipeline gives it (pass/parameter.h) */
+    VECTOR(struct graph_piece) pieces;   /* empty: the graph is not cut */
+    bool owned_boundaries;               /* only whole buffers may cross a cut */
 };
 
 struct graph *graph_create(struct context *context);

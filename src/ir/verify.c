@@ -29,6 +29,8 @@ static void check_use(void *user, struct value *value) {
 static regraft_status check_shape(const struct node *node) {
     if (!node->settled && graph_find(node->graph, node->name) != node)
         return broken(node, "has a name that another statement has", "names are unique");
+    if (node->previous && node->piece < node->previous->piece)
+        return broken(node, "belongs to a piece before that of the statement above it", "pieces do not interleave");
     if (node->kind == node_placeholder && node->previous && node->previous->kind != node_placeholder)
         return broken(node, "is an input behind other statements", "inputs stand first");
     if ((node->kind == node_output) != (node->next == NULL))

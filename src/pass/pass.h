@@ -21,6 +21,9 @@ extern const char default_pipeline[];
 /* Part `index` of a pipeline, such as `cse` or `place{a=b,c}`; "" after the last. */
 struct text pipeline_part(struct text pipeline, size_t index);
 
+/* The pipeline with the default one in place of the word `default`. */
+const char *pipeline_expand(struct arena *arena, const char *pipeline);
+
 /* Runs the passes of a pipeline text ("noop-elim,cse"), the verifier before the first and after each unless
  * options->verify is 0. `options` NULL: the defaults. */
 regraft_status pipeline_run(struct graph *graph, const char *pipeline, const regraft_run_options *options);

@@ -1,7 +1,7 @@
 /* The text of a pipeline, and the passes that it names.
  *
  *     pipeline := pass ("," pass)*
- *     pass     := NAME [ "{" [parameter (separator parameter)*] "}" ]
+ *     pass     := "default" | NAME [ "{" [parameter (separator parameter)*] "}" ]
  *     parameter:= NAME "=" value ("," value)*
  *
  * The separator is a space or a comma; a word behind a comma is one more value unless it has an "=" in it. */

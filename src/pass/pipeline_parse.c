@@ -166,14 +166,16 @@ static regraft_status parse_step(struct parser *parser, step_list *steps) {
     struct step step = {0};
     skip_spaces(parser);
     struct text name = take_word(parser, ",{}");
-    TRY(find_pass(parser, name, &step.pass));
+    bool several = text_is(name, "default");
+    if (!several) TRY(find_pass(parser, name, &step.pass));
     step.parameters.position = position_of(parser, name);
     skip_spaces(parser);
-    TRY(parse_parameters(parser, &step));
+    if (!several) TRY(parse_parameters(parser, &step));
     skip_spaces(parser);
     if (!ends(parser) && peek(parser) != ',')
         return fail(&parser->context->diagnostics, REGRAFT_USAGE, here(parser),
                     "expected a comma and the next pass, or the end of the pipeline");
+    if (several) return pipeline_parse(parser->context, default_pipeline, steps);
     vector_push(parser->context->arena, steps, step);
     return REGRAFT_OK;
 }
@@ -187,6 +189,20 @@ regraft_status pipeline_parse(struct context *context, const char *pipeline, ste
     do TRY(parse_step(&parser, steps));
     while (take(&parser, ','));
     return REGRAFT_OK;
+}
+
+const char *pipeline_expand(struct arena *arena, const char *pipeline) {
+    struct builder out;
+    struct text part;
+    builder_init(&out, arena);
+    for (size_t i = 0; (part = pipeline_part(text_of(pipeline), i)).length; i++) {
+        struct text name = part;
+        while (name.length && is_space(*name.data)) name = text_skip(name, 1);
+        while (name.length && is_space(name.data[name.length - 1])) name.length--;
+        if (i) builder_byte(&out, ',');
+        builder_add(&out, text_is(name, "default") ? text_of(default_pipeline) : part);
+    }
+    return out.length ? out.data : "";
 }
 
 struct text pipeline_part(struct text pipeline, size_t index) {

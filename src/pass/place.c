@@ -292,5 +292,5 @@ regraft_status pass_place(struct graph *graph, struct arena *scratch) {
             placing_note_own_copy(&placing, node);
     }
     graph->placed = true;
-    return REGRAFT_OK;
+    return place_boundaries(graph, scratch);
 }

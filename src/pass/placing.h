@@ -71,6 +71,11 @@ void placing_note_own_copy(struct placing *placing, struct node *node);
  * functionalised call): copies before it, and back behind it. */
 regraft_status place_contracts(struct placing *placing, struct node *call, bool written);
 
+/* ---- place_boundary.c ---- */
+
+/* Of a placed graph that is cut: copies what must not cross a cut as a window onto a part of a buffer. */
+regraft_status place_boundaries(struct graph *graph, struct arena *scratch);
+
 /* ---- place_update.c ---- */
 
 regraft_status place_update(struct placing *placing, struct node *update);

@@ -1,9 +1,14 @@
 /* regraft explain: the copies that are left when a graph is placed, and why. */
-#include "tool/internals.h"
+#include "tool/pieces.h"
 
 struct explain_options {
     struct input_options input;
-    const char *path;
+    const char *path, *pipeline;
+};
+
+static const struct argp_option entries[] = {
+    {"passes", 'p', "PIPELINE", 0, "Run these passes (default: default,place,dce)", 0},
+    {0},
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -11,6 +16,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     switch (key) {
     case ARGP_KEY_INIT:
         options_init(state, graph_options, &options->input);
+        options->pipeline = "default,place,dce";
+        return 0;
+    case 'p':
+        options->pipeline = argument;
         return 0;
     default:
         return option_operand(state, key, argument, "GRAPH", &options->path);
@@ -18,13 +27,15 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 static const struct argp argp = {
+    .options = entries,
     .parser = parse,
     .children = graph_options,
     .args_doc = "GRAPH",
     .doc =
         "Runs the default pipeline and the pass place, and lists every copy that the placed graph contains: how many "
         "bytes, of which place, why, from which line of the model, and what would make it unnecessary. Copies that the "
-        "model itself asks for, changes of layout, stand apart.",
+        "model itself asks for, changes of layout, stand apart. Of a graph that is cut into pieces, what crosses each "
+        "cut.",
 };
 
 static void print_copies(struct builder *out, const regraft_graph *graph, int own) {
@@ -68,16 +79,19 @@ static json_t *json_copies(const regraft_graph *graph, int own) {
 regraft_status command_explain(struct tool *tool, int argc, char **argv) {
     struct explain_options options = {0};
     struct builder out;
+    struct pieces pieces;
     regraft_graph *graph;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     TRY(tool_open(tool, &options.input));
     TRY(tool_read_graph(tool, &options.input, options.path, &graph));
-    const char *pipeline = text_format(tool->arena, "%s,place,dce", regraft_default_pipeline());
-    TRY(tool_report(tool, regraft_graph_run(graph, pipeline, NULL)));
+    TRY(tool_report(tool, regraft_graph_run(graph, options.pipeline, NULL)));
+    TRY(tool_report(tool, pieces_find(tool, graph, &pieces)));
     builder_init(&out, tool->arena);
     if (options.input.format == format_json)
-        json_print(&out, json_pack("{s:o, s:o}", "copies", json_copies(graph, 0), "own", json_copies(graph, 1)));
+        json_print(&out, json_pack("{s:o, s:o, s:o}", "copies", json_copies(graph, 0), "own", json_copies(graph, 1),
+                                   "pieces", pieces_json(&pieces)));
     else
         print_text(&out, graph);
+    if (options.input.format == format_text) pieces_print(&pieces, &out);
     return output_write(NULL, builder_text(&out));
 }

@@ -122,8 +122,8 @@ static regraft_status observe(void *user, regraft_graph *graph, const char *pass
     return options->check_each ? opt_compare(record, tool_graph(graph), pass) : REGRAFT_OK;
 }
 
-static void print_not_run(const struct opt_options *options, size_t run) {
-    struct text pipeline = text_of(options->pipeline ? options->pipeline : regraft_default_pipeline()), part;
+static void print_not_run(const struct opt_record *record, size_t run) {
+    struct text pipeline = opt_pipeline(record), part;
     for (size_t i = run; (part = pipeline_part(pipeline, i)).length; i++)
         fprintf(stderr, "BISECT: NOT running pass (%zu) %.*s\n", i + 1, TEXT_ARGS(part));
 }
@@ -142,7 +142,7 @@ static regraft_status run_passes(struct opt_record *record, int index) {
     run.observe = observe;
     run.user = record;
     regraft_status status = regraft_graph_run(record->graph, options->pipeline, &run);
-    if (status == REGRAFT_OK && options->bisect_limit >= 0) print_not_run(options, record->passes.count);
+    if (status == REGRAFT_OK && options->bisect_limit >= 0) print_not_run(record, record->passes.count);
     if (status == REGRAFT_OK) return status;
     tool_report(record->tool, status);
     /* Wrong usage and a graph that was malformed before the first pass are not failures of a pass. */

@@ -40,6 +40,8 @@ json_t *opt_json(const struct opt_record *record);
 regraft_status opt_keep(struct opt_record *record, struct graph *graph);
 regraft_status opt_compare(struct opt_record *record, struct graph *graph, const char *pass);
 
+/* What was to run, `default` written out. */
+struct text opt_pipeline(const struct opt_record *record);
 /* Writes the graph as it stood before the last pass of the record, with what to do to see the failure again. */
 void opt_write_reproducer(const struct opt_record *record, int index, const char *message);
 

@@ -5,6 +5,11 @@
 #include "pass/pass.h"
 #include "tool/opt.h"
 
+struct text opt_pipeline(const struct opt_record *record) {
+    const char *pipeline = record->options->pipeline;
+    return text_of(pipeline_expand(record->tool->arena, pipeline ? pipeline : "default"));
+}
+
 /* Every line of the message as a comment. */
 static void add_comment(struct builder *out, const char *message) {
     for (const char *line = message; *line;) {
@@ -30,8 +35,7 @@ static regraft_status replay(const struct opt_record *record, int index, const c
 
 void opt_write_reproducer(const struct opt_record *record, int index, const char *message) {
     const struct opt_options *options = record->options;
-    struct text pipeline = text_of(options->pipeline ? options->pipeline : regraft_default_pipeline());
-    struct text failed = pipeline_part(pipeline, record->passes.count - 1);
+    struct text failed = pipeline_part(opt_pipeline(record), record->passes.count - 1);
     const char *text;
     struct builder out;
     if (replay(record, index, &text) != REGRAFT_OK) {

@@ -10,7 +10,7 @@
 /* ---- lifetimes ---- */
 
 static struct plan plan_of(struct graph *graph) {
-    struct plan plan;
+    struct plan plan = {0};
     if (infer_graph(graph) || plan_create(graph, (struct plan_options){0}, graph->arena, &plan))
         fail_msg("%s", graph->context->diagnostics.message);
     return plan;

@@ -82,8 +82,8 @@ static void prove_pipeline(struct context *context, struct graph *before, struct
 /* In the memory of its plan, each buffer poisoned when its last reader has run, the graph gives the same. */
 static void check_planned(struct context *context, uint64_t seed, const char *pipeline, const char *text,
                           struct graph *graph, const struct bindings *bindings) {
-    struct plan plan;
-    struct outcome expected, outcome;
+    struct plan plan = {0};
+    struct outcome expected = {0}, outcome = {0};
     if (plan_create(graph, (struct plan_options){0}, context->arena, &plan) ||
         interpret(graph, bindings, context->arena, &expected))
         give_up(context, seed, pipeline, text);
