@@ -9,8 +9,6 @@
 
 #include "tool/verdict.h"
 
-extern char **environ;
-
 /* ---- passes ---- */
 
 static regraft_status read_text(const struct tool *tool, struct text text, regraft_graph **graph) {
