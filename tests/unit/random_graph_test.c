@@ -137,11 +137,14 @@ static void check_mutant(struct context *context, uint64_t seed, const char *tex
 /* What operations are owed, for a third of the graphs. */
 static void add_contracts(struct context *context, uint64_t seed) {
     static const char *const contracts[] = {
+        "_C::fused_add_rms_norm.input=contiguous",
+        "_C::fused_add_rms_norm.residual=contiguous",
         "_C::silu_and_mul.input=contiguous",
-        "_C_cache_ops::reshape_and_cache_flash.key=contiguous",
-        "_C_cache_ops::reshape_and_cache_flash.value=any",
+        "_C::rotary_embedding.query=contiguous",
+        "_C::rotary_embedding.key=any",
         "vllm::unified_attention_with_output.query=contiguous",
-        "vllm::fused_concat_and_cache_mla_rope.kv_c=contiguous",
+        "vllm::fused_concat_and_cache_mla_rope.k_pe=contiguous",
+        "_C_cache_ops::reshape_and_cache_flash.value_cache=contiguous",
     };
     for (size_t i = 0; seed % 3 == 0 && i < sizeof contracts / sizeof *contracts; i++) {
         if (seed >> i & 1) continue;
