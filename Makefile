@@ -10,7 +10,7 @@ folder = $(if $(filter release,$(1)),build,build/$(1))
 configure = cmake --preset $(1) $(if $(wildcard $(call folder,$(1))/CMakeCache.txt),,-G "$(GENERATOR)") $(2) --log-level=WARNING
 build = $(call configure,$(1),$(2)) && cmake --build $(call folder,$(1)) -j $(JOBS)
 
-.PHONY: all help demo check check-release check-clang check-sanitizers check-fuzz bench fuzz format lint coverage install clean
+.PHONY: all help demo check check-release check-clang check-sanitizers check-fuzz bench bench-kernels fuzz format lint coverage install clean
 .PHONY: dependencies dependencies-check fresh-counts
 .NOTPARALLEL:
 
@@ -49,6 +49,8 @@ check-fuzz: dependencies-check
 
 bench: all ## the benchmarks
 	@bench/run build
+bench-kernels: all ## the kernels beside their peers
+	@bench/kernels/run build
 
 fuzz: dependencies-check ## every fuzzer for SECONDS (60)
 	@$(call build,fuzz)

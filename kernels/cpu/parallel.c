@@ -6,7 +6,7 @@
 #endif
 
 /* Below, one thread is faster: docs/kernels.md has the measurement. */
-static const int64_t bytes_for_threads = 128 << 10;
+static const int64_t bytes_for_threads = 256 << 10;
 
 regraft_status setup_start(struct setup *setup, regraft_cpu *cpu) {
     *setup = (struct setup){.check = {.message = cpu ? cpu->message : NULL, .message_size = sizeof cpu->message}};

@@ -9,12 +9,18 @@ enum {
     largest_head = 4096 /* elements of a head, and so of a rotation, that fit the buffers on the stack */
 };
 
-/* The cosines and sines of one position, in f32 and in the order in which they are used: for half rotation [pairs] each;
- * interleaved [2 * pairs] each, every number twice, sines as (-s, s). */
+/* The cosines and sines of one position, in f32, by turns a block of cosines and a block of sines, each in the order of the
+ * rotated type. Half rotation: [pairs] of both; interleaved: [2 * pairs] of both, every number twice, sines as (-s, s). */
 struct turn {
     int64_t pairs;
     int interleaved;
-    float cosines[largest_head], sines[largest_head];
+    _Alignas(64) float numbers[2 * largest_head];
+};
+
+/* What to fetch on the way, head by head or line by line: a burst of prefetches gets lost. `start` NULL: nothing. */
+struct ahead {
+    const void *start; /* the same row of a later token */
+    int64_t lines;     /* of 64 bytes, for each head */
 };
 
 /* Rows of one token: the rotated part, or whole heads. */
@@ -22,6 +28,7 @@ struct rows {
     const void *in;
     void *out; /* may be `in` */
     int64_t heads, in_stride, out_stride;
+    struct ahead ahead;
 };
 
 struct norm_rows {
@@ -38,15 +45,17 @@ struct typed_rows {
     void (*rotate)(const struct turn *turn, const struct rows *rows);
     void (*norm)(const struct norm_rows *norm);
     void (*silu_and_mul)(void *out, const void *gate, const void *up, int64_t count);
-    /* `count` elements, divided by `scale`, to fp8; `streaming` as below. */
-    void (*quantize)(void *out, const void *in, int64_t count, float scale, int streaming);
-    /* Row [cosines | sines] of a table of this type; `turn` has pairs and interleaved. */
+    /* `count` elements, divided by `scale`, to fp8; `streaming` as below; `ahead` NULL, or a row to fetch on the way. */
+    void (*quantize)(void *out, const void *in, int64_t count, float scale, int streaming, const void *ahead);
+    /* Row [cosines | sines] of a table of this type, or of f32; `turn` has pairs and interleaved. */
     void (*load_turn)(struct turn *turn, const void *row, int inverse);
+    void (*load_turn_from_f32)(struct turn *turn, const void *row, int inverse);
 };
 
 struct form {
-    struct typed_rows types[3];                             /* by regraft_type: bf16, f16, f32 */
-    void (*stream)(void *out, const void *in, size_t size); /* copies around the caches; not ordered before `fence` */
+    struct typed_rows types[3]; /* by regraft_type: bf16, f16, f32 */
+    /* Copies around the caches; not ordered before `fence`. */
+    void (*stream)(void *out, const void *in, size_t size, const void *ahead);
     void (*fence)(void);
 };
 

@@ -1,6 +1,10 @@
 /* One form: included by rows_*.c behind its vector_*.h, with FORM as the name of the table. */
 #include "cpu/rows.h"
 
+static inline void fetch_lines(const void *start, int64_t lines) {
+    for (int64_t i = 0; i < lines; i++) __builtin_prefetch((const char *)start + 64 * i);
+}
+
 /* e to the power of numbers in [-87, 89], within 2 units of the last place: 2^n * e^r, n whole, |r| <= ln(2) / 2, e^r by
  * the Taylor series. */
 static inline block block_exponential(block x) {
@@ -21,42 +25,33 @@ static inline block block_silu(block x) {
     return block_divide(x, block_add(block_set(1), block_exponential(negative)));
 }
 
-#define ELEMENT    uint16_t
-#define NAME(name) name##_of_bf16
-#define LOAD       load_bf16
-#define STORE      store_bf16
-#define ROUND      round_bf16
+#define ELEMENT    float
+#define NAME(name) name##_of_f32
+#define TYPE(name) name##_f32
 #include "cpu/rows_type.h"
 #undef ELEMENT
 #undef NAME
-#undef LOAD
-#undef STORE
-#undef ROUND
+#undef TYPE
+
+#define ELEMENT    uint16_t
+#define NAME(name) name##_of_bf16
+#define TYPE(name) name##_bf16
+#include "cpu/rows_type.h"
+#undef ELEMENT
+#undef NAME
+#undef TYPE
 
 #define ELEMENT    uint16_t
 #define NAME(name) name##_of_f16
-#define LOAD       load_f16
-#define STORE      store_f16
-#define ROUND      round_f16
+#define TYPE(name) name##_f16
 #include "cpu/rows_type.h"
 #undef ELEMENT
 #undef NAME
-#undef LOAD
-#undef STORE
-#undef ROUND
-
-#define ELEMENT    float
-#define NAME(name) name##_of_f32
-#define LOAD       load_f32
-#define STORE      store_f32
-#define ROUND(a)   (a)
-#include "cpu/rows_type.h"
-#undef ELEMENT
-#undef NAME
-#undef LOAD
-#undef STORE
-#undef ROUND
+#undef TYPE
 
 #define ROWS(type)                                                                                                     \
-    { rotate_of_##type, norm_of_##type, silu_and_mul_of_##type, quantize_of_##type, load_turn_of_##type }
+    {                                                                                                                  \
+        rotate_of_##type, norm_of_##type, silu_and_mul_of_##type, quantize_of_##type, load_turn_of_##type,             \
+            load_turn_from_f32_of_##type                                                                               \
+    }
 const struct form FORM = {{ROWS(bf16), ROWS(f16), ROWS(f32)}, stream_bytes, stream_fence};

@@ -1,81 +1,105 @@
-/* Row functions for one element type: ELEMENT; LOAD and STORE of a block, ROUND to what an element holds; NAME of a
- * function. Included once a type. */
+/* Row functions for one element type: ELEMENT; TYPE(name) of a vector_*.h for this type; NAME of a function here. Included once a
+ * type, f32 first. */
 
 /* The first `count` of a block, the others 0. */
 static block NAME(load_part)(const ELEMENT *in, int64_t count) {
     ELEMENT all[block_lanes] = {0};
     memcpy(all, in, (size_t)count * sizeof *all);
-    return LOAD(all);
+    return TYPE(load)(all);
 }
 
 static void NAME(store_part)(ELEMENT *out, block a, int64_t count) {
     ELEMENT all[block_lanes];
-    STORE(all, a);
+    TYPE(store)(all, a);
     memcpy(out, all, (size_t)count * sizeof *all);
 }
 
 static inline block NAME(load_up_to)(const ELEMENT *in, int64_t count) {
-    return count >= block_lanes ? LOAD(in) : NAME(load_part)(in, count);
+    return count >= block_lanes ? TYPE(load)(in) : NAME(load_part)(in, count);
 }
 
 static inline void NAME(store_up_to)(ELEMENT *out, block a, int64_t count) {
     if (count >= block_lanes)
-        STORE(out, a);
+        TYPE(store)(out, a);
     else
         NAME(store_part)(out, a, count);
 }
 
 /* ---- rotation ---- */
 
-static void NAME(rotate_half)(const struct turn *turn, const ELEMENT *in, ELEMENT *out) {
-    int64_t pairs = turn->pairs;
-    for (int64_t i = 0; i < pairs; i += block_lanes) {
-        block cosine = load_f32(turn->cosines + i), sine = load_f32(turn->sines + i);
-        block x = NAME(load_up_to)(in + i, pairs - i), y = NAME(load_up_to)(in + pairs + i, pairs - i);
-        block first = block_subtract(block_multiply(x, cosine), block_multiply(y, sine));
-        block second = block_add(block_multiply(y, cosine), block_multiply(x, sine));
-        NAME(store_up_to)(out + i, first, pairs - i);
-        NAME(store_up_to)(out + pairs + i, second, pairs - i);
-    }
+static inline void NAME(rotate_half_block)(const struct turn *turn, const ELEMENT *in, ELEMENT *out, int64_t i,
+                                           int64_t left) {
+    block cosine = load_f32(turn->numbers + 2 * i), sine = load_f32(turn->numbers + 2 * i + block_lanes);
+    block x = NAME(load_up_to)(in + i, left), y = NAME(load_up_to)(in + turn->pairs + i, left);
+    block first = block_subtract(block_multiply(x, cosine), block_multiply(y, sine));
+    block second = block_add(block_multiply(y, cosine), block_multiply(x, sine));
+    NAME(store_up_to)(out + i, first, left);
+    NAME(store_up_to)(out + turn->pairs + i, second, left);
 }
 
-/* x * c + y * (-s) has the bits of x * c - y * s. */
-static void NAME(rotate_interleaved)(const struct turn *turn, const ELEMENT *in, ELEMENT *out) {
-    int64_t width = 2 * turn->pairs;
-    for (int64_t i = 0; i < width; i += block_lanes) {
-        block cosine = load_f32(turn->cosines + i), sine = load_f32(turn->sines + i);
-        block x = NAME(load_up_to)(in + i, width - i);
-        block turned = block_add(block_multiply(x, cosine), block_multiply(block_swap_pairs(x), sine));
-        NAME(store_up_to)(out + i, turned, width - i);
-    }
+static inline void NAME(rotate_half)(const struct turn *turn, const ELEMENT *in, ELEMENT *out) {
+    int64_t i = 0, pairs = turn->pairs;
+    for (; i + block_lanes <= pairs; i += block_lanes) NAME(rotate_half_block)(turn, in, out, i, block_lanes);
+    if (i < pairs) NAME(rotate_half_block)(turn, in, out, i, pairs - i);
+}
+
+static inline void NAME(rotate_pairs_block)(const struct turn *turn, const ELEMENT *in, ELEMENT *out, int64_t i,
+                                            int64_t left) {
+    NAME(store_up_to)(out + i, TYPE(turn)(NAME(load_up_to)(in + i, left), turn->numbers + 2 * i), left);
+}
+
+static inline void NAME(rotate_pairs)(const struct turn *turn, const ELEMENT *in, ELEMENT *out) {
+    int64_t i = 0, width = 2 * turn->pairs;
+    for (; i + block_lanes <= width; i += block_lanes) NAME(rotate_pairs_block)(turn, in, out, i, block_lanes);
+    if (i < width) NAME(rotate_pairs_block)(turn, in, out, i, width - i);
 }
 
 static void NAME(rotate)(const struct turn *turn, const struct rows *rows) {
     const ELEMENT *in = rows->in;
+    const ELEMENT *ahead = rows->ahead.start;
     ELEMENT *out = rows->out;
-    for (int64_t head = 0; head < rows->heads; head++, in += rows->in_stride, out += rows->out_stride)
+    for (int64_t head = 0; head < rows->heads; head++, in += rows->in_stride, out += rows->out_stride) {
+        if (ahead) fetch_lines(ahead + head * rows->in_stride, rows->ahead.lines);
         if (turn->interleaved)
-            NAME(rotate_interleaved)(turn, in, out);
+            NAME(rotate_pairs)(turn, in, out);
         else
             NAME(rotate_half)(turn, in, out);
+    }
 }
 
-/* Rows end with a whole block: the buffers are a multiple of that long. */
+/* A block of cosines and one of sines, in natural order, to where the rotation looks for them: whole blocks, for the buffers are
+ * a multiple of that long. */
+static inline void NAME(put_turn)(struct turn *turn, int64_t i, block cosine, block sine, int inverse) {
+    cosine = block_replace_nan(cosine);
+    sine = block_replace_nan(sine);
+    if (inverse) sine = block_multiply(sine, block_set(-1));
+    if (!turn->interleaved) {
+        store_f32(turn->numbers + 2 * i, TYPE(order)(cosine));
+        store_f32(turn->numbers + 2 * i + block_lanes, TYPE(order)(sine));
+        return;
+    }
+    for (int second = 0; second < 2; second++) {
+        float *at = turn->numbers + 2 * (2 * i + block_lanes * second);
+        store_f32(at, TYPE(order)(block_double(cosine, second)));
+        store_f32(at + block_lanes, TYPE(order)(block_negate_even(block_double(sine, second))));
+    }
+}
+
 static void NAME(load_turn)(struct turn *turn, const void *row, int inverse) {
     const ELEMENT *cosines = row, *sines = cosines + turn->pairs;
     for (int64_t i = 0; i < turn->pairs; i += block_lanes) {
         block cosine = NAME(load_up_to)(cosines + i, turn->pairs - i);
         block sine = NAME(load_up_to)(sines + i, turn->pairs - i);
-        if (inverse) sine = block_multiply(sine, block_set(-1));
-        if (!turn->interleaved) {
-            store_f32(turn->cosines + i, cosine);
-            store_f32(turn->sines + i, sine);
-            continue;
-        }
-        for (int second = 0; second < 2; second++) {
-            store_f32(turn->cosines + 2 * i + block_lanes * second, block_double(cosine, second));
-            store_f32(turn->sines + 2 * i + block_lanes * second, block_negate_even(block_double(sine, second)));
-        }
+        NAME(put_turn)(turn, i, TYPE(natural)(cosine), TYPE(natural)(sine), inverse);
+    }
+}
+
+static void NAME(load_turn_from_f32)(struct turn *turn, const void *row, int inverse) {
+    const float *cosines = row, *sines = cosines + turn->pairs;
+    for (int64_t i = 0; i < turn->pairs; i += block_lanes) {
+        block cosine = load_up_to_of_f32(cosines + i, turn->pairs - i);
+        block sine = load_up_to_of_f32(sines + i, turn->pairs - i);
+        NAME(put_turn)(turn, i, cosine, sine, inverse);
     }
 }
 
@@ -83,7 +107,7 @@ static void NAME(load_turn)(struct turn *turn, const void *row, int inverse) {
 
 /* in + residual, rounded and stored to the residual. */
 static inline block NAME(add_residual)(block x, ELEMENT *residual, int64_t count) {
-    block sum = ROUND(block_add(x, NAME(load_up_to)(residual, count)));
+    block sum = TYPE(round)(block_add(x, NAME(load_up_to)(residual, count)));
     NAME(store_up_to)(residual, sum, count);
     return sum;
 }
@@ -99,16 +123,16 @@ static float NAME(sum_of_squares)(const ELEMENT *in, ELEMENT *residual, int64_t 
             if (residual) x = NAME(add_residual)(x, residual + at, size - at);
             sums[part] = block_add(sums[part], block_multiply(x, x));
         }
-    return block_sum(block_add(block_add(sums[0], sums[1]), block_add(sums[2], sums[3])));
+    return TYPE(sum)(block_add(block_add(sums[0], sums[1]), block_add(sums[2], sums[3])));
 }
 
 static void NAME(norm_row)(const struct norm_rows *norm, const ELEMENT *in, ELEMENT *residual, ELEMENT *out) {
     const ELEMENT *weight = norm->weight, *source = residual ? residual : in;
     float mean = NAME(sum_of_squares)(in, residual, norm->size) / (float)norm->size;
-    block factor = block_set(1.0f / sqrtf(mean + norm->epsilon));
+    block factor = block_replace_nan(block_set(1.0f / sqrtf(mean + norm->epsilon)));
     for (int64_t i = 0; i < norm->size; i += block_lanes) {
         int64_t left = norm->size - i;
-        block x = ROUND(block_multiply(NAME(load_up_to)(source + i, left), factor));
+        block x = TYPE(round)(block_multiply(NAME(load_up_to)(source + i, left), factor));
         if (weight) x = block_multiply(x, NAME(load_up_to)(weight + i, left));
         NAME(store_up_to)(out + i, x, left);
     }
@@ -119,6 +143,8 @@ static void NAME(norm)(const struct norm_rows *norm) {
     const ELEMENT *in = rows->in;
     ELEMENT *out = rows->out, *residual = norm->residual;
     for (int64_t head = 0; head < rows->heads; head++) {
+        if (rows->ahead.start)
+            fetch_lines((const ELEMENT *)rows->ahead.start + head * rows->in_stride, rows->ahead.lines);
         NAME(norm_row)(norm, in, residual, out);
         in += rows->in_stride;
         out += rows->out_stride;
@@ -133,18 +159,19 @@ static void NAME(silu_and_mul)(void *out, const void *gate, const void *up, int6
     ELEMENT *to = out;
     for (int64_t i = 0; i < count; i += block_lanes) {
         block x = NAME(load_up_to)(gates + i, count - i), y = NAME(load_up_to)(ups + i, count - i);
-        NAME(store_up_to)(to + i, block_multiply(ROUND(block_silu(x)), y), count - i);
+        NAME(store_up_to)(to + i, block_multiply(TYPE(round)(block_silu(x)), y), count - i);
     }
 }
 
-static void NAME(quantize)(void *out, const void *in, int64_t count, float scale, int streaming) {
+static void NAME(quantize)(void *out, const void *in, int64_t count, float scale, int streaming, const void *ahead) {
     const ELEMENT *from = in;
     uint8_t *to = out;
     block divisor = block_set(scale);
     streaming = streaming && (uintptr_t)out % block_lanes == 0;
     for (int64_t i = 0; i < count; i += block_lanes) {
+        if (ahead && i % (4 * block_lanes) == 0) fetch_lines((const ELEMENT *)ahead + i, (int64_t)sizeof(ELEMENT));
         uint8_t codes[block_lanes] __attribute__((aligned(block_lanes)));
-        store_fp8(codes, block_divide(NAME(load_up_to)(from + i, count - i), divisor));
+        store_fp8(codes, block_divide(TYPE(natural)(NAME(load_up_to)(from + i, count - i)), divisor));
         if (streaming && count - i >= block_lanes)
             stream_block(to + i, codes);
         else

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Chosen by measurement: docs/kernels.md. */
-static const int64_t tokens_ahead = 4;              /* whose rows are prefetched */
+static const int64_t tokens_ahead = 2;              /* whose rows are fetched */
 static const int64_t bytes_for_streaming = 1 << 20; /* to the caches; below, what is written is read again soon */
 
 struct run {
@@ -50,21 +50,27 @@ static void prefetch_write(const char *start, int64_t size) {
     for (int64_t at = 0; at < size; at += line) __builtin_prefetch(start + at, 1);
 }
 
-/* The rows of one token that no hardware foresees: of the table, and of the caches where they are not written around
- * the processor's caches. */
+/* The rows of one token that nothing foresees: of the table and of the caches. Where these are written around the processor's
+ * caches, only their pages have to be known. */
 static void prefetch_token(const struct run *run, int64_t token) {
     const struct token_work *work = run->work;
     int64_t slot = slot_of(work, token);
     if (work->rotation)
         prefetch_read(table_row(work, token), work->rotation->width * (int64_t)type_size(work->rotation->table_type));
-    if (slot < 0 || run->streaming) return;
+    if (slot < 0) return;
     for (size_t i = 0; i < work->store_count; i++) {
         const struct cache_store *store = &work->stores[i];
-        int64_t size = store->size * (int64_t)type_size(store->cache->type);
+        int64_t size = run->streaming ? 1 : store->size * (int64_t)type_size(store->cache->type);
         const char *row = cache_row(store, slot);
         int64_t stride = store->cache->head_stride * (int64_t)type_size(store->cache->type);
         for (int64_t head = 0; head < store->from.heads; head++) prefetch_write(row + head * stride, size);
     }
+}
+
+/* The row of a token that comes later; NULL behind the last. */
+static const char *row_ahead(const struct run *run, const regraft_heads *heads, int64_t token) {
+    token += tokens_ahead;
+    return token < run->work->tokens ? element_at(run, heads->data, token * heads->token_stride) : NULL;
 }
 
 /* ---- rotation ---- */
@@ -89,8 +95,7 @@ static void rotate_heads(const struct run *run, const struct turn *turn, const v
         struct norm_rows norm = {
             .rows = rows, .weight = weight, .size = run->work->head_size, .epsilon = run->work->epsilon};
         run->rows->norm(&norm);
-        rows.in = rows.out;
-        rows.in_stride = rows.out_stride;
+        rows = (struct rows){rows.out, rows.out, rows.heads, rows.out_stride, rows.out_stride, {NULL, 0}};
     } else if (rows.in != rows.out) {
         copy_rest(run, &rows);
     }
@@ -101,33 +106,43 @@ static void rotate_heads(const struct run *run, const struct turn *turn, const v
 
 static struct rows token_rows(const struct run *run, const struct rotated_heads *rotated, int64_t token) {
     const regraft_heads *in = &rotated->in, *out = &rotated->out;
+    struct ahead ahead = {row_ahead(run, in, token), (run->work->head_size * (int64_t)run->element + line - 1) / line};
     return (struct rows){element_at(run, in->data, token * in->token_stride),
-                         element_at(run, out->data, token * out->token_stride), in->heads, in->head_stride,
-                         out->head_stride};
+                         element_at(run, out->data, token * out->token_stride),
+                         in->heads,
+                         in->head_stride,
+                         out->head_stride,
+                         ahead};
 }
 
 /* ---- cache ---- */
 
+static void copy(void *out, const void *in, size_t size, const void *ahead) {
+    if (ahead) prefetch_read(ahead, (int64_t)size);
+    memcpy(out, in, size);
+}
+
 static void write_piece(const struct run *run, const struct cache_store *store, char *to, const char *from,
-                        int64_t count) {
+                        int64_t count, const char *ahead) {
     if (store->cache->type == REGRAFT_FP8_E4M3)
-        run->rows->quantize(to, from, count, store->scale, run->streaming);
-    else if (run->streaming)
-        run->form->stream(to, from, (size_t)count * run->element);
+        run->rows->quantize(to, from, count, store->scale, run->streaming, ahead);
     else
-        memcpy(to, from, (size_t)count * run->element);
+        (run->streaming ? run->form->stream : copy)(to, from, (size_t)count * run->element, ahead);
 }
 
 /* Heads that lie side by side on both sides are one piece. */
-static void write_row(const struct run *run, const struct cache_store *store, const char *from, char *to) {
+static void write_row(const struct run *run, const struct cache_store *store, int64_t token, char *to, int fetch) {
+    const char *from = element_at(run, store->from.data, token * store->from.token_stride);
+    const char *ahead = fetch ? row_ahead(run, &store->from, token) : NULL;
     int64_t heads = store->from.heads, size = store->size, head_stride = store->cache->head_stride;
     if (heads == 1 || (store->from.head_stride == size && head_stride == size)) {
-        write_piece(run, store, to, from, heads * size);
+        write_piece(run, store, to, from, heads * size, ahead);
         return;
     }
     for (int64_t head = 0; head < heads; head++)
         write_piece(run, store, to + head * head_stride * (int64_t)type_size(store->cache->type),
-                    element_at(run, from, head * store->from.head_stride), size);
+                    element_at(run, from, head * store->from.head_stride), size,
+                    ahead ? element_at(run, ahead, head * store->from.head_stride) : NULL);
 }
 
 /* Heads that are rotated on their way to the cache, by way of a buffer that stays in the first cache. */
@@ -137,9 +152,9 @@ static void write_rotated(const struct run *run, const struct turn *turn, const 
     struct rows rows = token_rows(run, key, token);
     int64_t to_stride = store->cache->head_stride * (int64_t)type_size(store->cache->type);
     for (int64_t head = 0; head < key->in.heads; head++) {
-        struct rows one = {element_at(run, rows.in, head * rows.in_stride), buffer, 1, 0, 0};
+        struct rows one = {element_at(run, rows.in, head * rows.in_stride), buffer, 1, 0, 0, {NULL, 0}};
         rotate_heads(run, turn, key->weight, one);
-        write_piece(run, store, to + head * to_stride, (const char *)buffer, run->work->head_size);
+        write_piece(run, store, to + head * to_stride, (const char *)buffer, run->work->head_size, NULL);
     }
 }
 
@@ -151,7 +166,7 @@ static void write_token(const struct run *run, const struct turn *turn, int64_t 
         if (i == 0 && work->rotated_count == 2 && work->rotated[1].to_cache_only)
             write_rotated(run, turn, store, &work->rotated[1], token, to);
         else
-            write_row(run, store, element_at(run, store->from.data, token * store->from.token_stride), to);
+            write_row(run, store, token, to, i > 0 || work->rotated_count == 0);
     }
 }
 
@@ -161,8 +176,9 @@ static void run_token(const struct run *run, struct turn *turn, int64_t token) {
     const struct token_work *work = run->work;
     int64_t slot = slot_of(work, token);
     if (work->rotation) {
-        const struct typed_rows *table = &run->form->types[work->rotation->table_type];
-        table->load_turn(turn, table_row(work, token), work->rotation->inverse);
+        int from_f32 = work->rotation->table_type == REGRAFT_F32;
+        (from_f32 ? run->rows->load_turn_from_f32 : run->rows->load_turn)(turn, table_row(work, token),
+                                                                          work->rotation->inverse);
     }
     for (size_t i = 0; i < work->rotated_count; i++)
         if (!work->rotated[i].to_cache_only)

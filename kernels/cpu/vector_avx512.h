@@ -21,10 +21,17 @@ static inline block block_double(block a, int second) {
 }
 static inline block block_negate_even(block a) { return _mm512_mask_sub_ps(a, 0x5555, _mm512_set1_ps(-0.0f), a); }
 static inline block block_power_of_two(block a) {
-    __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(a), _mm512_set1_epi32(127));
+    __m512i exponent = _mm512_castps_si512(_mm512_add_ps(a, _mm512_set1_ps(0x1.8p23f)));
+    exponent = _mm512_add_epi32(exponent, _mm512_set1_epi32(127));
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
 }
+static inline block block_replace_nan(block a) {
+    return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), _mm512_set1_ps(NAN));
+}
+/* Neighbours first, then by halves. */
 static inline float block_sum(block a) {
+    const __m512i apart = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    a = _mm512_permutexvar_ps(apart, a);
     __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -42,9 +49,7 @@ static inline __m256i narrow_bf16_by_integers(block a) {
     __m512i bits = _mm512_castps_si512(a), upper = _mm512_srli_epi32(bits, 16);
     __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
     __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-    __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
-    __m512i code = _mm512_mask_or_epi32(_mm512_srli_epi32(rounded, 16), nan, upper, _mm512_set1_epi32(0x40));
-    return _mm512_cvtepi32_epi16(code);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
 }
 #ifdef __AVX512BF16__
 /* The instruction takes subnormal numbers for zero: those blocks, rare ones, go the long way. */
@@ -85,16 +90,20 @@ static inline void store_fp8(uint8_t *out, block a) {
     _mm_storeu_si128((__m128i *)(void *)out, _mm512_cvtepi32_epi8(code));
 }
 
+#include "cpu/order_natural.h"
+
 /* Around the caches: whole aligned lines; the ends go through them. */
-static void stream_bytes(void *out, const void *in, size_t size) {
+static void stream_bytes(void *out, const void *in, size_t size, const void *ahead) {
     char *to = out;
     const char *from = in;
     size_t head = (size_t)(-(intptr_t)to & 63);
     if (head > size) head = size;
     memcpy(to, from, head);
     size_t at = head;
-    for (; at + 64 <= size; at += 64)
+    for (; at + 64 <= size; at += 64) {
+        if (ahead) __builtin_prefetch((const char *)ahead + at);
         _mm512_stream_si512((__m512i *)(void *)(to + at), _mm512_loadu_si512((const void *)(from + at)));
+    }
     memcpy(to + at, from + at, size - at);
 }
 static inline void stream_block(void *out, const void *in) {

@@ -1,4 +1,13 @@
-/* Blocks of 16 floats in plain C. The other vector_*.h give the same bits for everything but which NaN a NaN becomes. */
+/* Blocks of 16 floats in plain C. What each vector_*.h has:
+ *
+ *   block_*     arithmetic on blocks; the same bits in all of them, but for which NaN a NaN becomes
+ *   load_TYPE, store_TYPE   16 elements, in the order of that type; round_TYPE: as an element holds them
+ *   order_TYPE  a block in natural order, in the order of the type; natural_TYPE: back
+ *   turn_TYPE   pairs of neighbours, rotated by struct turn's numbers; sum_TYPE: block_sum; both in the order of the type
+ *   store_fp8   a block in natural order
+ *
+ * The order of a type is where its load puts the elements: natural, or the even ones, then the odd ones. A NaN that is stored as
+ * bf16 has no bits below the upper 16: neither bf16 nor arithmetic makes others, and tables of f32 are cleaned of them. */
 #include <math.h>
 #include <string.h>
 
@@ -35,10 +44,13 @@ static inline block block_swap_pairs(block a) { EACH(a.lane[i ^ 1]); }
 /* Each of the first eight, or of the second eight, twice: (a0, a0, a1, a1, ...). */
 static inline block block_double(block a, int second) { EACH(a.lane[8 * second + i / 2]); }
 static inline block block_negate_even(block a) { EACH(i % 2 ? a.lane[i] : -a.lane[i]); }
-/* 2 to the power of whole numbers in [-126, 128]; 128 gives infinity. */
-static inline block block_power_of_two(block a) { EACH(bits_float((uint32_t)((int32_t)a.lane[i] + 127) << 23)); }
+/* 2 to the power of whole numbers in [-126, 128]; 128 gives infinity. The addition puts the number into the last bits. */
+static inline block block_power_of_two(block a) { EACH(bits_float((float_bits(a.lane[i] + 0x1.8p23f) + 127) << 23)); }
+static inline block block_replace_nan(block a) { EACH(a.lane[i] == a.lane[i] ? a.lane[i] : bits_float(0x7fc00000)); }
+/* Neighbours first, then by halves. */
 static inline float block_sum(block a) {
-    for (int width = 8; width; width /= 2)
+    for (int i = 0; i < 8; i++) a.lane[i] = a.lane[2 * i] + a.lane[2 * i + 1];
+    for (int width = 4; width; width /= 2)
         for (int i = 0; i < width; i++) a.lane[i] += a.lane[i + width];
     return a.lane[0];
 }
@@ -53,7 +65,6 @@ static inline void store_f32(float *out, block a) { memcpy(out, a.lane, sizeof a
 static inline block load_bf16(const uint16_t *in) { EACH(bits_float((uint32_t)in[i] << 16)); }
 static inline uint16_t encode_bf16(float value) {
     uint32_t bits = float_bits(value);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 static inline void store_bf16(uint16_t *out, block a) {
@@ -102,6 +113,11 @@ static inline void store_fp8(uint8_t *out, block a) {
 }
 #undef EACH
 
-static void stream_bytes(void *out, const void *in, size_t size) { memcpy(out, in, size); }
+#include "cpu/order_natural.h"
+
+static void stream_bytes(void *out, const void *in, size_t size, const void *ahead) {
+    for (size_t at = 0; ahead && at < size; at += 64) __builtin_prefetch((const char *)ahead + at);
+    memcpy(out, in, size);
+}
 static void stream_block(void *out, const void *in) { memcpy(out, in, 16); }
 static void stream_fence(void) {}
