@@ -51,6 +51,9 @@ regraft_status latent_cache_write(struct call *call, const struct latent_cache *
 /* Result `index` that only carries an order: no elements. */
 regraft_status cache_dummy(struct call *call, size_t index, enum dtype dtype, struct tensor *dummy);
 
+/* Turns the elements at two positions of the storage: (a, b) becomes (a * cosine - b * sine, b * cosine + a * sine). */
+void rotate_pair(const struct tensor *x, int64_t first, int64_t second, double cosine, double sine);
+
 /* Rotates `x` in place, [positions..., heads * head_size] or [positions..., heads, head_size]. */
 struct rotation {
     const struct tensor *positions, *cos_sin; /* [max_position, rotary width]: cosines, then sines */

@@ -11,6 +11,14 @@ static double in_precision(const struct tensor *x, double value) {
     return x->dtype == dtype_f64 ? value : (double)(float)value;
 }
 
+void rotate_pair(const struct tensor *x, int64_t first, int64_t second, double cosine, double sine) {
+    double a = tensor_real(x, first), b = tensor_real(x, second);
+    cosine = in_precision(x, cosine);
+    sine = in_precision(x, sine);
+    tensor_set_real(x, first, in_precision(x, in_precision(x, a * cosine) - in_precision(x, b * sine)));
+    tensor_set_real(x, second, in_precision(x, in_precision(x, b * cosine) + in_precision(x, a * sine)));
+}
+
 /* The rotated part of one head of one token. */
 static void rotate_head(const struct rotation *rotation, const struct tensor *x, int64_t start, int64_t position) {
     const struct tensor *table = rotation->cos_sin;
@@ -19,12 +27,9 @@ static void rotate_head(const struct rotation *rotation, const struct tensor *x,
     for (int64_t i = 0; i < half; i++) {
         int64_t first = start + (rotation->offset + (rotation->neox ? i : 2 * i)) * step;
         int64_t second = first + (rotation->neox ? half : 1) * step;
-        double cosine = in_precision(x, tensor_real(table, row + i * row_stride(table)));
-        double sine = in_precision(x, tensor_real(table, row + (half + i) * row_stride(table)));
-        double a = tensor_real(x, first), b = tensor_real(x, second);
-        if (rotation->inverse) sine = -sine;
-        tensor_set_real(x, first, in_precision(x, in_precision(x, a * cosine) - in_precision(x, b * sine)));
-        tensor_set_real(x, second, in_precision(x, in_precision(x, b * cosine) + in_precision(x, a * sine)));
+        double cosine = tensor_real(table, row + i * row_stride(table));
+        double sine = tensor_real(table, row + (half + i) * row_stride(table));
+        rotate_pair(x, first, second, cosine, rotation->inverse ? -sine : sine);
     }
 }
 

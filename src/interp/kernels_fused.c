@@ -251,3 +251,42 @@ regraft_status kernel_packed_qk_norm_rope(struct call *call) {
     TRY(norm_and_rotate_packed(call, 0, q, "q_weight"));
     return norm_and_rotate_packed(call, q, k, "k_weight");
 }
+
+/* ---- rotation with cosines and sines that are given ---- */
+
+/* cos or sin with sizes that fit all of x: [..., pairs] */
+static regraft_status spread(struct call *call, const char *name, const struct tensor *x, struct tensor *angles) {
+    const struct tensor *given = call_tensor(call, name);
+    struct shape shape = x->shape;
+    bool fits = given->shape.rank >= 1 && x->shape.rank >= 1 && 2 * row_length(given) <= row_length(x);
+    if (fits) shape.sizes[shape.rank - 1] = row_length(given);
+    if (fits && tensor_broadcast(given, &shape, angles)) return REGRAFT_OK;
+    return call_fail(call, REGRAFT_REJECTED,
+                     "%s of sizes %s does not fit x of sizes %s: expected [..., at most half a row]", name,
+                     shape_print(call->arena, &given->shape), shape_print(call->arena, &x->shape));
+}
+
+/* x [..., width], cos and sin [..., pairs]: the first 2 * pairs elements of each row are rotated into fresh memory */
+regraft_status kernel_rotary_embedding_cos_sin(struct call *call) {
+    const struct tensor *x = call_tensor(call, "x");
+    struct tensor out, cos, sin;
+    TRY(spread(call, "cos", x, &cos));
+    TRY(spread(call, "sin", x, &sin));
+    if (row_length(&cos) != row_length(&sin))
+        return call_fail(call, REGRAFT_REJECTED, "cos has %lld pairs, sin has %lld", (long long)row_length(&cos),
+                         (long long)row_length(&sin));
+    TRY(call_create_result(call, x->dtype, &x->shape, &out));
+    tensor_copy(call->scratch, &out, x);
+    bool neox = call_boolean(call, "is_neox");
+    int64_t pairs = row_length(&cos), step = row_stride(&out);
+    struct tensor starts[] = {row_starts(&out), row_starts(&cos), row_starts(&sin)};
+    for (struct walk walk = walk_start(3, (const struct tensor *[]){&starts[0], &starts[1], &starts[2]}); walk.left;
+         walk_next(&walk))
+        for (int64_t i = 0; i < pairs; i++) {
+            int64_t first = walk.position[0] + (neox ? i : 2 * i) * step;
+            rotate_pair(&out, first, first + (neox ? pairs : 1) * step,
+                        tensor_real(&cos, walk.position[1] + i * row_stride(&cos)),
+                        tensor_real(&sin, walk.position[2] + i * row_stride(&sin)));
+        }
+    return REGRAFT_OK;
+}

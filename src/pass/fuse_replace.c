@@ -3,6 +3,7 @@
 #include "pass/fuse.h"
 #include "pass/window.h"
 #include "rule/condition.h"
+#include "rule/repetition.h"
 
 struct replacement {
     struct replacing *replacing;
@@ -197,7 +198,34 @@ static bool reshape_sizes(struct replacement *replacement, const struct rule_sta
     return sizes[open];
 }
 
+/* Every element of the rows that stands twice but once: what is there, else a slice. */
+static regraft_status insert_once(struct replacement *replacement, const struct rule_statement *statement) {
+    struct graph *graph = replacement->graph;
+    struct symbols *symbols = graph->context->symbols;
+    bool pairs = statement->kind == statement_pairs;
+    struct node *tensor = variable_value(replacement, statement->arguments[0].index), *result;
+    struct node *once = rows_once(tensor, pairs ? repetition_pairs : repetition_halves);
+    const struct layout *layout = &tensor->type->layout;
+    symint last = layout->sizes[layout->rank - 1],
+           half = symint_floor_divide(symbols, last, symint_constant(symbols, 2));
+    if (once) {
+        symint *sizes = arena_copy(graph->arena, layout->sizes, layout->rank * sizeof *sizes);
+        sizes[layout->rank - 1] = half;
+        TRY(insert_reshape(graph, replacement->before, once, sizes, layout->rank, &result));
+    } else {
+        symint integers[] = {symint_constant(symbols, (int64_t)layout->rank - 1), symint_constant(symbols, 0),
+                             pairs ? last : half, symint_constant(symbols, 2)};
+        TRY(insert_view(graph, replacement->before, operation_aten_slice_Tensor, tensor, integers, pairs ? 4 : 3,
+                        &result));
+    }
+    result->location = replacement->match->last->location;
+    replacement->values[statement->results[0]] = result;
+    return REGRAFT_OK;
+}
+
 static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
+    if (statement->kind == statement_halves || statement->kind == statement_pairs)
+        return insert_once(replacement, statement);
     if (statement->kind == statement_shape) {
         const struct layout *like = &variable_value(replacement, statement->arguments[1].index)->type->layout;
         return insert_shape(replacement, statement, like->sizes, like->rank);

@@ -2,6 +2,7 @@
 
 #include "ir/contract.h"
 #include "ir/effect.h"
+#include "rule/repetition.h"
 
 /* ---- functions ---- */
 
@@ -113,6 +114,41 @@ static enum answer is_owed_contiguous(struct matcher *matcher, size_t variable, 
     return answer_of(use);
 }
 
+/* Whether a call reads it as its key, through views or not. */
+static bool takes_as_key(const struct matcher *matcher, const struct value *use) {
+    static const char *const names[] = {"key", "k_pe"};
+    const struct operation *operation = node_called_operation(use->use.user);
+    (void)matcher;
+    for (size_t i = 0; operation && i < sizeof names / sizeof *names; i++) {
+        size_t index = schema_find_argument(&operation->schema, text_of(names[i]));
+        if (index != SIZE_MAX && call_argument_value(use->use.user, operation, index) == use) return true;
+    }
+    return false;
+}
+
+static enum answer is_read_as_key(struct matcher *matcher, size_t variable, const char **why) {
+    const struct node *value = matcher->match->values[variable];
+    const struct value *use = value ? outside_reader(matcher->match, value, takes_as_key, matcher) : NULL;
+    if (why && use) *why = text_format(matcher->arena, "%.*s takes it as its key", TEXT_ARGS(use->use.user->name));
+    return answer_of(use);
+}
+
+static enum answer repeats(struct matcher *matcher, size_t variable, enum repetition repetition, const char **why) {
+    const struct node *value = matcher->match->values[variable];
+    bool holds = value && rows_repeat(value, repetition);
+    if (why && !holds)
+        *why = "it does not show in what this is made of: cat, repeat or expand of one part, arithmetic on such";
+    return answer_of(holds);
+}
+
+static enum answer repeats_halves(struct matcher *matcher, size_t variable, const char **why) {
+    return repeats(matcher, variable, repetition_halves, why);
+}
+
+static enum answer repeats_pairs(struct matcher *matcher, size_t variable, const char **why) {
+    return repeats(matcher, variable, repetition_pairs, why);
+}
+
 static const struct rule_function functions[] = {
     {"size", false, true, true, false, size_of, NULL},
     {"stride", false, true, true, false, stride_of, NULL},
@@ -123,6 +159,9 @@ static const struct rule_function functions[] = {
     {"contiguous", false, false, false, true, NULL, is_contiguous},
     {"used", false, false, false, true, NULL, is_used},
     {"owed_contiguous", false, false, false, true, NULL, is_owed_contiguous},
+    {"read_as_key", false, false, false, true, NULL, is_read_as_key},
+    {"repeats_halves", false, false, false, true, NULL, repeats_halves},
+    {"repeats_pairs", false, false, false, true, NULL, repeats_pairs},
 };
 
 const struct rule_function *rule_function_at(size_t index) {

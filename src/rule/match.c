@@ -232,6 +232,8 @@ static bool define(struct matcher *matcher, const struct definition *definition,
         return solve_variable(matcher, statement->arguments[0].index, node, goals);
     case statement_view:
     case statement_shape:
+    case statement_halves:
+    case statement_pairs:
         break;
     }
     return define_by_view(matcher, definition, node, goals);
@@ -307,12 +309,21 @@ static bool climb_view(struct matcher *matcher, size_t variable, const struct de
     return false;
 }
 
+/* A tensor of the pattern, or of the list that it is, that is bound; NULL: none. */
+static struct node *bound_tensor(const struct matcher *matcher, const struct pattern *pattern) {
+    if (pattern->kind == pattern_variable) return matcher->match->values[pattern->index];
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++) {
+        struct node *bound = bound_tensor(matcher, &pattern->items[i]);
+        if (bound) return bound;
+    }
+    return NULL;
+}
+
 static bool climb_definition(struct matcher *matcher, size_t variable, const struct definition *definition,
                              const struct goal *goals) {
     const struct rule_statement *statement = statement_at(matcher, definition->statement);
     for (size_t i = 0; i < statement->argument_count; i++) {
-        const struct pattern *pattern = &statement->arguments[i];
-        struct node *from = pattern->kind == pattern_variable ? matcher->match->values[pattern->index] : NULL;
+        struct node *from = bound_tensor(matcher, &statement->arguments[i]);
         if (!from) continue;
         switch (statement->kind) {
         case statement_call:
@@ -324,6 +335,8 @@ static bool climb_definition(struct matcher *matcher, size_t variable, const str
             return bind_variable(matcher, variable, from) && solve(matcher, goals);
         case statement_view:
         case statement_shape:
+        case statement_halves:
+        case statement_pairs:
             return climb_view(matcher, variable, definition, goals);
         }
     }

@@ -111,9 +111,8 @@ static const struct form {
     enum statement_kind kind;
     size_t tensors;
 } forms[] = {
-    {"same_elements", statement_elements, 1},
-    {"broadcast", statement_broadcast, 1},
-    {"same_shape", statement_shape, 2},
+    {"same_elements", statement_elements, 1}, {"broadcast", statement_broadcast, 1}, {"same_shape", statement_shape, 2},
+    {"once_of_halves", statement_halves, 1},  {"once_of_pairs", statement_pairs, 1},
 };
 
 static const struct form *find_form(const struct node *call) {
@@ -154,7 +153,7 @@ static regraft_status compile_call(struct rule_reader *reader, const struct node
     if (call->kind != node_call || !call->in_torch_ops)
         return fail(diagnostics, REGRAFT_REJECTED, call->position,
                     "expected a call of an operation, torch.ops.NAMESPACE.NAME.OVERLOAD(...), or of same_elements, "
-                    "broadcast, same_shape");
+                    "broadcast, same_shape, once_of_halves, once_of_pairs");
     if (!call->operation)
         return fail(diagnostics, REGRAFT_REJECTED, call->position,
                     "the operation '%.*s' is in no table; `regraft ops` lists them, --ops adds more",
@@ -362,22 +361,57 @@ static size_t next_climb(const struct rule_graph *graph, const bool *reached) {
     return SIZE_MAX;
 }
 
+enum { most_variables = rule_most_names + rule_most_statements * 8 };
+
+/* Whether the variable serves but one of several definitions of another: then it may not be there. */
+static bool is_optional(const struct rule_graph *graph, size_t variable) {
+    bool used = false;
+    for (size_t i = 0; i < graph->statements.count; i++) {
+        const struct rule_statement *statement = &graph->statements.items[i];
+        if (!statement_uses(statement, variable)) continue;
+        used = true;
+        for (size_t k = 0; k < statement->result_count; k++)
+            if (statement->results[k] == SIZE_MAX ||
+                graph->variables.items[statement->results[k]].definitions.count < 2)
+                return false;
+    }
+    return used;
+}
+
+/* The variables to climb to from an anchor; false when one of them may not be there. */
+static bool way_from(struct rule_reader *reader, size_t anchor, bool *reached) {
+    struct rule *rule = reader->rule;
+    bool sure = true;
+    rule->anchor = anchor;
+    rule->climb.count = 0;
+    memset(reached, 0, most_variables * sizeof *reached);
+    reach_statement(&rule->match, reached, &rule->match.statements.items[anchor]);
+    for (size_t next; (next = next_climb(&rule->match, reached)) != SIZE_MAX; reach(&rule->match, reached, next)) {
+        vector_push(reader->fx.context->arena, &rule->climb, next);
+        sure = sure && !is_optional(&rule->match, next);
+    }
+    return sure;
+}
+
+/* The rarest operation is the anchor, unless what may not be there would have to be found from it. */
 static regraft_status find_way(struct rule_reader *reader) {
     struct rule *rule = reader->rule;
     struct rule_graph *graph = &rule->match;
     struct diagnostics *diagnostics = &reader->fx.context->diagnostics;
-    bool reached[rule_most_names + rule_most_statements * 8] = {0};
+    bool reached[most_variables], sure = false;
     int best = 0;
+    if (graph->variables.count > most_variables)
+        return fail(diagnostics, REGRAFT_REJECTED, rule->position, "the match has too many names");
     for (size_t i = 0; i < graph->statements.count; i++)
         if (rarity(graph, i) > best) best = rarity(graph, i), rule->anchor = i;
     if (!best)
         return fail(diagnostics, REGRAFT_REJECTED, rule->position,
                     "the match has no operation that is always there; a search has to begin at one");
-    if (graph->variables.count > sizeof reached / sizeof *reached)
-        return fail(diagnostics, REGRAFT_REJECTED, rule->position, "the match has too many names");
-    reach_statement(graph, reached, &graph->statements.items[rule->anchor]);
-    for (size_t next; (next = next_climb(graph, reached)) != SIZE_MAX; reach(graph, reached, next))
-        vector_push(reader->fx.context->arena, &rule->climb, next);
+    size_t rarest = rule->anchor;
+    for (int wanted = best; wanted > 0 && !sure; wanted--)
+        for (size_t i = 0; i < graph->statements.count && !sure; i++)
+            sure = rarity(graph, i) == wanted && way_from(reader, i, reached);
+    if (!sure) way_from(reader, rarest, reached);
     for (size_t i = 0; i < graph->variables.count; i++)
         if (!reached[i])
             return fail(diagnostics, REGRAFT_REJECTED, graph->variables.items[i].position,
@@ -410,8 +444,8 @@ static regraft_status check_forms(struct rule_reader *reader, const struct rule_
         const char *wrong = NULL;
         if (replaces && (kind == statement_elements || kind == statement_broadcast))
             wrong = "this says what is matched; in a replacement write the view, aten.reshape or same_shape(x, y)";
-        if (!replaces && kind == statement_shape)
-            wrong = "same_shape is for replacements; same_elements is for matches";
+        if (!replaces && (kind == statement_shape || kind == statement_halves || kind == statement_pairs))
+            wrong = "this is for replacements; same_elements and the conditions repeats_... are for matches";
         if (wrong) return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, statement->position, "%s", wrong);
     }
     return REGRAFT_OK;

@@ -83,6 +83,8 @@ enum statement_kind {
     statement_elements,  /* same_elements(x): the same elements in the same order, in any shape */
     statement_broadcast, /* broadcast(x): the same, and repeated along dimensions as operands of arithmetic are */
     statement_shape,     /* same_shape(x, y), of replacements: x in the sizes of y */
+    statement_halves,    /* once_of_halves(x), of replacements: of rows a b a b, a b (rule/repetition.h) */
+    statement_pairs,     /* once_of_pairs(x), of replacements: of rows a a b b, a b */
     statement_same       /* y = x, as an alternative */
 };
 

@@ -122,6 +122,35 @@ static void rotation_rounds_each_step(void **state) {
     assert_true(tensor_real(q, 1) == (double)((float)((1 + 0x1p-11) * (1 + 0x1p-12)) + (float)(1 + 0x1p-12)));
 }
 
+/* Rows [1 2 3 4 5 6]; two pairs, turned by (0, 1) and (1, 0), the same for each row or not. */
+static void given_angles(void **state) {
+    struct context *context = context_of(state);
+    struct bindings *inputs = new_bindings(context);
+    static const struct {
+        const char *neox, *expected;
+    } cases[] = {{"True", "f32[1, 2, 6] -3 2 1 4 5 6 -9 8 7 10 11 12"},
+                 {"False", "f32[1, 2, 6] -2 1 3 4 5 6 -8 7 9 10 11 12"}};
+    bind_range(inputs, "x", dtype_f32, SHAPE(1, 2, 6), 1);
+    BIND(inputs, "c", dtype_f32, SHAPE(1, 2), 0, 1);
+    BIND(inputs, "s", dtype_bf16, SHAPE(2), 1, 0);
+    for (size_t i = 0; i < 2; i++) {
+        const char *body = text_format(
+            context->arena, "        r = " OURS "rotary_embedding_cos_sin.default(x, c, s, %s)\n        return (r,)\n",
+            cases[i].neox);
+        struct outcome outcome = run_body(context, inputs, ", x, c, s", body);
+        assert_result(&outcome, "out0", cases[i].expected);
+        assert_result(&outcome, "mutated/x", "nothing");
+    }
+    bind_range(inputs, "c", dtype_f32, SHAPE(3, 2), 0);
+    assert_refused(context, inputs, ", x, c, s",
+                   "        r = " OURS "rotary_embedding_cos_sin.default(x, c, s, True)\n        return (r,)\n",
+                   REGRAFT_REJECTED, "cos of sizes [3, 2] does not fit x of sizes [1, 2, 6]");
+    bind_range(inputs, "c", dtype_f32, SHAPE(4), 0);
+    assert_refused(context, inputs, ", x, c, s",
+                   "        r = " OURS "rotary_embedding_cos_sin.default(x, c, s, True)\n        return (r,)\n",
+                   REGRAFT_REJECTED, "cos of sizes [4] does not fit");
+}
+
 static void refused(void **state) {
     struct context *context = context_of(state);
     struct bindings *inputs = latent_inputs(context);
@@ -395,7 +424,7 @@ static void equal_to_chain(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FX_TEST(latent_forms), FX_TEST(latent_scaled),     FX_TEST(attention_layer), FX_TEST(rotation_rounds_each_step),
-        FX_TEST(refused),      FX_TEST(every_bf16_as_fp8), FX_TEST(equal_to_chain)};
+        FX_TEST(latent_forms), FX_TEST(latent_scaled), FX_TEST(attention_layer),   FX_TEST(rotation_rounds_each_step),
+        FX_TEST(given_angles), FX_TEST(refused),       FX_TEST(every_bf16_as_fp8), FX_TEST(equal_to_chain)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
