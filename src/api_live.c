@@ -157,6 +157,19 @@ regraft_status regraft_live_operation(regraft_live *live, const char *schema, si
     LEAVE(operations_declare(context->operations, &context->diagnostics, source, stateless != 0));
 }
 
+static regraft_status keep_copies(struct live *live, const char *operation, const char *why) {
+    struct context *context = live->context;
+    const char *reason = text_string(context->arena, text_of(why));
+    return operations_keep_copies(context->operations, text_of(operation), reason)
+               ? REGRAFT_OK
+               : live_fail(live, "there is no operation '%s'", operation);
+}
+
+regraft_status regraft_live_keep_copies(regraft_live *live, const char *operation, const char *why) {
+    ENTER(internal(live)->context);
+    LEAVE(keep_copies(internal(live), operation, why));
+}
+
 /* ---- graphs ---- */
 
 regraft_status regraft_live_graph(regraft_live *live, const regraft_live_node *nodes, size_t node_count,

@@ -81,6 +81,10 @@ REGRAFT_API int regraft_live_same_type(regraft_live *live, int64_t a, int64_t b)
  * call of an operation that the table does not know stays where it is and is made once. */
 REGRAFT_API regraft_status regraft_live_operation(regraft_live *live, const char *schema, size_t length, int stateless);
 
+/* Functionalised calls of an operation, "_C.rotary_embedding.default", keep writing to copies, with the strides that they were
+ * given: its kernel is known to touch more than its schema says. `why` is the reason that the report gives for the copies. */
+REGRAFT_API regraft_status regraft_live_keep_copies(regraft_live *live, const char *operation, const char *why);
+
 /* ---- graphs ---- */
 
 enum regraft_value_kind {

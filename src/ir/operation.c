@@ -215,6 +215,12 @@ regraft_status operations_declare(struct operations *operations, struct diagnost
     return REGRAFT_OK;
 }
 
+bool operations_keep_copies(struct operations *operations, struct text target, const char *why) {
+    struct operation *operation = map_get_text(operations->by_target, target);
+    if (operation) operation->copied = why;
+    return operation;
+}
+
 static struct text trimmed(struct text line) {
     for (size_t i = 0; i < line.length; i++)
         if (line.data[i] == '#') line.length = i;

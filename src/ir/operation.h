@@ -98,6 +98,7 @@ struct operation {
     enum operation_class class;
     enum state_effect effect;
     struct text target; /* as in text: "aten.slice.Tensor"; "vllm.unified_kv_cache_update.default" */
+    const char *copied; /* why what it writes must be a copy; NULL: it need not */
     /* The operation that computes the same, but reads an argument X that this one writes and puts what this one would leave
      * in X into its argument X_out, all of it; X_out may be X. An out form is its own. NULL: there is none. */
     const struct operation *out_form;
@@ -120,6 +121,9 @@ regraft_status operations_add(struct operations *operations, struct diagnostics 
  * write state that nobody sees. */
 regraft_status operations_declare(struct operations *operations, struct diagnostics *diagnostics,
                                   const struct source *source, bool stateless);
+/* Functionalised calls of the operation keep writing to copies, with the strides that they were given, because of `why`: its
+ * kernel touches more than its schema says. False when there is no such operation. */
+bool operations_keep_copies(struct operations *operations, struct text target, const char *why);
 /* By the name in graphs ("aten.slice.Tensor"); NULL when there is none. A missing overload stands for "default". */
 const struct operation *operations_find(const struct operations *operations, struct text target);
 const struct operation *operations_by_id(const struct operations *operations, enum operation_id id);

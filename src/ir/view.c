@@ -91,7 +91,7 @@ static regraft_status slice(struct view *view) {
     struct window window = whole(view, view->input->rank);
     symint size = view->input->sizes[dimension], start = integer_named(view, "start"), end = integer_named(view, "end");
     if (!start) start = constant(view, 0);
-    if (!end) end = constant(view, INT64_MAX);
+    if (!end || symint_is(end, INT64_MAX)) end = size; /* as torch.fx spells x[a:] */
     symint first = start, last = end;
     if (step != 1 || !annotated_unclamped(view, dimension, start, end)) {
         first = clamp(view, start, constant(view, 0), size);

@@ -150,7 +150,7 @@ static bool may_write_elsewhere(const struct call *call, size_t index) {
 static regraft_status choose_other_target(struct call *call, size_t index, const char *reason) {
     struct placing *placing = call->placing;
     struct written *written = &call->written[index];
-    struct node *item = item_of(call, written->item);
+    struct node *item = call->operation->copied ? NULL : item_of(call, written->item); /* a copy of just this place */
     if (placing_is_unwritten(placing, written->value))
         return placing_allocate_again(placing, call->node, written->value, &written->target);
     written->target = NULL;
@@ -166,7 +166,7 @@ static regraft_status choose_other_target(struct call *call, size_t index, const
 /* Gives each written argument its target. */
 static regraft_status choose_targets(struct call *call) {
     for (size_t i = 0; i < call->count; i++) {
-        const char *reason = call_obstacle(call, i);
+        const char *copied = call->operation->copied, *reason = copied ? copied : call_obstacle(call, i);
         if (reason) TRY(choose_other_target(call, i, reason));
     }
     return REGRAFT_OK;

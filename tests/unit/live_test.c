@@ -514,6 +514,38 @@ static void unknown_operations_keep_their_place(void **state) {
     assert_int_equal(regraft_live_operation(small.live, "my::op(Tensor", 13, 0), REGRAFT_REJECTED);
 }
 
+/* x is the graph's own and nobody reads its old contents: the call writes in place, unless its kernel is not to be trusted. */
+static size_t count_copies(struct context *context, bool keep) {
+    struct graph *graph = read_body(
+        context, ", w: \"f32[8][1]cpu\", y: \"f32[4, 8][8, 1]cpu\"",
+        "        x: \"f32[4, 8][8, 1]cpu\" = torch.ops.aten.neg.default(y)\n"
+        "        part: \"f32[4, 4][8, 1]cpu\" = torch.ops.aten.slice.Tensor(x, 1, 0, 4)\n"
+        "        call = torch.ops.higher_order.auto_functionalized(torch.ops._C.silu_and_mul.default, result = part, "
+        "input = y)\n"
+        "        new: \"f32[4, 4][8, 1]cpu\" = call[1]\n"
+        "        whole: \"f32[4, 8][8, 1]cpu\" = torch.ops.aten.slice_scatter.default(x, new, 1, 0, 4)\n"
+        "        return (whole,)\n");
+    regraft_live *live;
+    assert_int_equal(infer_graph(graph), REGRAFT_OK);
+    assert_int_equal(regraft_live_create((regraft_context *)context, &live), REGRAFT_OK);
+    if (keep)
+        assert_int_equal(regraft_live_keep_copies(live, "_C.silu_and_mul.default", "it writes the gaps too"),
+                         REGRAFT_OK);
+    if (pipeline_run(graph, PLACED, NULL) != REGRAFT_OK) fail_msg("%s", context->diagnostics.message);
+    if (keep) assert_string_equal(graph->copies.items[0].why, "it writes the gaps too");
+    return graph->copies.count;
+}
+
+static void kernels_that_are_not_trusted_write_to_copies(void **state) {
+    struct context *context = context_of(state);
+    regraft_live *live;
+    assert_int_equal(count_copies(context, false), 0);
+    assert_int_equal(count_copies(context, true), 2); /* what the call writes, and putting that into x */
+    assert_int_equal(regraft_live_create((regraft_context *)context, &live), REGRAFT_OK);
+    assert_message(context, regraft_live_keep_copies(live, "no.such.op", ""), REGRAFT_USAGE,
+                   "regraft: error: there is no operation 'no.such.op'\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(captured_graphs_are_the_same_both_ways),
@@ -523,6 +555,7 @@ int main(void) {
         FX_TEST(schemas_of_the_registry_hold),
         FX_TEST(other_schemas_replace_the_table),
         FX_TEST(unknown_operations_keep_their_place),
+        FX_TEST(kernels_that_are_not_trusted_write_to_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
