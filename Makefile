@@ -10,7 +10,8 @@ folder = $(if $(filter release,$(1)),build,build/$(1))
 configure = cmake --preset $(1) $(if $(wildcard $(call folder,$(1))/CMakeCache.txt),,-G "$(GENERATOR)") $(2) --log-level=WARNING
 build = $(call configure,$(1),$(2)) && cmake --build $(call folder,$(1)) -j $(JOBS)
 
-.PHONY: all help demo check check-release check-clang check-sanitizers check-fuzz bench bench-kernels fuzz format lint coverage install clean
+.PHONY: all help demo demo-vllm check check-python check-release check-clang check-sanitizers check-fuzz bench bench-kernels fuzz format
+.PHONY: lint coverage install clean
 .PHONY: dependencies dependencies-check fresh-counts
 .NOTPARALLEL:
 
@@ -29,7 +30,7 @@ demo: all ## the main job, shown on two real graphs
 	@examples/demo
 
 # The order is that of the time to a first failure. Each part can be called alone.
-check: fresh-counts dependencies-check check-release lint check-clang check-sanitizers check-fuzz ## every test
+check: fresh-counts dependencies-check check-release lint check-python check-clang check-sanitizers check-fuzz ## every test
 	@tools/summary
 
 fresh-counts:
@@ -43,6 +44,8 @@ check-clang: dependencies-check
 check-sanitizers: dependencies-check
 	@$(call build,asan-ubsan)
 	@tools/ctest build/asan-ubsan -LE release
+check-python: all ## the pass inside PyTorch, in a virtual environment that this makes
+	@tools/check-python
 check-fuzz: dependencies-check
 	@$(call build,fuzz)
 	@tests/fuzz/run build/fuzz 10

@@ -1,0 +1,147 @@
+"""A live torch.fx.Graph through the library and back. Whatever goes wrong, the graph stays as it came."""
+import gc
+import os
+import time
+import warnings
+
+from . import broken, library
+from .exporter import Exporter
+from .importer import Importer
+from .options import LIVE_PIPELINE_END
+from .report import LOG, Copy, Remark
+
+
+class RegraftWarning(UserWarning):
+    """A graph was left as it came."""
+
+
+class NotProved(Exception):
+    """The changed graph could not be proved equal to the one that came."""
+
+
+def pipeline_of(options):
+    return options.pipeline or f"{library.default_pipeline()},{LIVE_PIPELINE_END}"
+
+
+class Clock:
+    """Seconds of each part, into a report."""
+
+    def __init__(self, record):
+        self.record, self.last = record, time.perf_counter()
+
+    def __call__(self, part):
+        now = time.perf_counter()
+        self.record.seconds[part] = now - self.last
+        self.last = now
+
+
+def _text(value):
+    return value.decode() if value else ""
+
+
+def _collect(context, graph, record):
+    record.nodes_after = context.library.regraft_graph_node_count(graph)
+    record.copies = [Copy(_text(copy.node), _text(copy.bytes), _text(copy.place), _text(copy.why), _text(copy.source),
+                          _text(copy.remedy), bool(copy.own)) for copy in context.copies(graph)]
+    record.remarks = [Remark(_text(remark.pass_name), _text(remark.node), _text(remark.source), _text(remark.text),
+                             bool(remark.applied)) for remark in context.remarks(graph)]
+
+
+def _add_contracts(context, importer, graph, options, record):
+    for contract in options.contracts:
+        context.contract(contract)
+    for row, package, version, calls in broken.find(graph, importer.by_text):
+        context.keep_copies(row.operation, f"{row.operation} of {package} {version} {row.why}")
+        record.broken.append({"operation": row.operation, "package": package, "version": version, "why": row.why,
+                              "calls": calls})
+
+
+def _add_operations(context, options):
+    if options.operations:
+        with open(options.operations, encoding="utf-8") as file:
+            context.operations(options.operations, file.read())
+
+
+def _optimize(graph, options, record, keep_clones):
+    clock = Clock(record)
+    with library.Context() as context:
+        _add_operations(context, options)
+        importer = Importer(context)
+        arrays = importer.read(graph)
+        record.nodes_before = len(importer.nodes)
+        record.operations = importer.schemas()
+        _add_contracts(context, importer, graph, options, record)
+        clock("read")
+        before = context.graph(*arrays)
+        record.text = context.print(before)
+        clock("save")
+        after = context.graph(*arrays)
+        context.run(after, pipeline_of(options), options.bisect_limit, options.verify)
+        clock("passes")
+        proof = context.prove(before, after)
+        clock("proof")
+        if not proof.proved:
+            place = f" at {_text(proof.first)}" if proof.first else ""
+            raise NotProved(f"not proved: {_text(proof.result)}: {_text(proof.reason)}{place}")
+        edits, values = context.edits(after)
+        _collect(context, after, record)
+        clock("edits")
+        changed = Exporter(graph, importer, keep_clones).apply(edits, values)
+        clock("apply")
+    record.outcome = "changed" if changed else "unchanged"
+
+
+# ---- when something is wrong ----
+
+def _readable(graph, record):
+    if record.text:
+        return record.text
+    try:
+        return graph.owning_module.print_readable(print_output=False, include_stride=True, include_device=True)
+    except Exception:
+        return str(graph)
+
+
+def _reproducer(graph, options, record):
+    """Writes the graph as it came and its operations; the file's name, "" when it cannot be written."""
+    path = options.folder() / f"regraft-{os.getpid()}-{record.number}.txt"
+    reason = "\n".join(f"#   {line}" for line in record.reason.splitlines())
+    command = f"regraft opt {path} -p '{pipeline_of(options)}'"
+    try:
+        if record.operations:
+            path.with_suffix(".ops").write_text(record.operations)
+            command += f" --ops {path.with_suffix('.ops')}"
+        path.write_text(f"# regraft {library.version()} left a graph as it came:\n{reason}\n# {command}\n"
+                        f"{_readable(graph, record)}")
+    except Exception:
+        return ""
+    return str(path)
+
+
+def _left(graph, options, record, error):
+    record.outcome = "left"
+    record.reason = f"{type(error).__name__}: {error}"
+    try:
+        record.reproducer = _reproducer(graph, options, record)
+    except Exception:
+        record.reproducer = ""
+    reproducer = f"; reproducer: {record.reproducer}" if record.reproducer else ""
+    warnings.warn(f"regraft left graph {record.number} as it came: {record.reason}{reproducer}", RegraftWarning,
+                  stacklevel=4)
+
+
+def optimize(graph, options, keep_clones=True):
+    """Runs the pipeline over a torch.fx.Graph, in place. Returns its report; never raises. With `keep_clones` false, copies
+    that are needed are not spelled as aten.clone: for an engine whose own passes take out clones without a proof."""
+    record = LOG.start()
+    collecting = gc.isenabled()
+    gc.disable()  # a collection would walk over all that the compiler has made so far, several times
+    try:
+        _optimize(graph, options, record, keep_clones)
+    except Exception as error:
+        _left(graph, options, record, error)
+    finally:
+        if collecting:
+            gc.enable()
+    LOG.add(record, options)
+    return record

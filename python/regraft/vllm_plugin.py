@@ -1,0 +1,91 @@
+"""vLLM: registered as a plugin (vllm.general_plugins), and inert unless REGRAFT=1 is in the environment.
+
+On CPUs vLLM runs no passes of its own: there the pass goes into Inductor's configuration. Elsewhere it goes into
+compilation_config.inductor_compile_config, from where vLLM's pass manager takes it: behind vLLM's own fusions and before its
+fix-functionalization."""
+import functools
+import logging
+import os
+
+KEY = "post_grad_custom_post_pass"
+
+
+def _log(text, *arguments):
+    logging.getLogger("vllm.regraft").info(text, *arguments)
+
+
+def _inductor_pass_class():
+    """vLLM's base class of passes; it has moved."""
+    try:
+        from vllm.compilation.passes.inductor_pass import InductorPass
+    except ImportError:
+        from vllm.compilation.inductor_pass import InductorPass
+    return InductorPass
+
+
+@functools.cache
+def pass_class():
+    """The pass as vLLM's pass manager wants it."""
+    from .bridge import optimize
+    from .inductor import InductorPass
+
+    class RegraftPass(_inductor_pass_class()):
+        def __init__(self, inner=None):
+            self.inner = inner or InductorPass()
+
+        def __call__(self, graph):
+            # vLLM's UnsafeCloneEliminationPass, which comes later, takes clones for its own
+            record = optimize(graph, self.inner.options, keep_clones=False)
+            _log("regraft: %s", record.print()[0])
+
+        def uuid(self):
+            return self.inner.uuid()
+
+        def __reduce__(self):
+            return _make_pass, (self.inner.options,)
+    return RegraftPass
+
+
+def _make_pass(options):
+    from .inductor import InductorPass
+    inner = InductorPass()
+    inner.options = options
+    return pass_class()(inner)
+
+
+def _add_to_configurations():
+    """Every CompilationConfig that is made from now on has the pass, unless it has another one there."""
+    from vllm.config import CompilationConfig
+    if hasattr(CompilationConfig.__post_init__, "_regraft"):
+        return
+    original = CompilationConfig.__post_init__
+
+    @functools.wraps(original)
+    def post_init(self, *arguments, **keywords):
+        original(self, *arguments, **keywords)
+        if KEY in self.inductor_compile_config:
+            _log("regraft: not used, as inductor_compile_config has another %s", KEY)
+            return
+        self.inductor_compile_config[KEY] = pass_class()()
+    post_init._regraft = True
+    CompilationConfig.__post_init__ = post_init
+
+
+_enabled = False
+
+
+def register():
+    """vLLM calls this in each of its processes, in some more than once."""
+    global _enabled
+    if os.environ.get("REGRAFT") != "1" or _enabled:
+        return
+    _enabled = True
+    from vllm.platforms import current_platform
+
+    from . import version
+    if current_platform.is_cpu():
+        from .inductor import enable
+        enable()
+    else:
+        _add_to_configurations()
+    _log("regraft %s is on", version())

@@ -1,0 +1,124 @@
+"""Small models with in-place custom operations, and what is to be seen of each: (model, inputs, copies that must be left)."""
+import torch
+
+LIBRARY = torch.library.Library("regraft_test", "DEF")
+
+
+def _define(schema, kernel, fake, tags=()):
+    name = schema.split("(")[0]
+    LIBRARY.define(schema, tags=tags)
+    LIBRARY.impl(name, kernel, "CPU")
+    LIBRARY.impl(name, fake, "Meta")
+
+
+def _rotate(q, k, positions):
+    """Turns neighbouring pairs of q and k, as a rotary embedding does."""
+    for x in (q, k):
+        if x is None:
+            continue
+        angle = positions.to(x.dtype)[:, None] * torch.arange(1, x.shape[-1] // 2 + 1, dtype=x.dtype)
+        a, b = x[..., ::2].clone(), x[..., 1::2].clone()
+        x[..., ::2], x[..., 1::2] = a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()
+
+
+def _store(k, v, cache, slots):
+    cache[0].index_copy_(0, slots, k)
+    cache[1].index_copy_(0, slots, v)
+
+
+def _read(q, k):
+    """An operation that relies on nothing but the values."""
+    return (q * 2 + k.sum(-1, keepdim=True)).contiguous()
+
+
+_define("rotate(Tensor(a!) q, Tensor(b!)? k, Tensor positions) -> ()", _rotate, lambda *arguments: None)
+_define("store(Tensor k, Tensor v, Tensor(a!) cache, Tensor slots) -> ()", _store, lambda *arguments: None)
+_define("read(Tensor q, Tensor k) -> Tensor", _read, lambda q, k: torch.empty(q.shape, device=q.device, dtype=q.dtype),
+        (torch.Tag.flexible_layout,) if hasattr(torch.Tag, "flexible_layout") else ())
+OPS = torch.ops.regraft_test
+
+TOKENS, WIDTH = 6, 16
+
+
+def qkv(x, w, positions):
+    """The documented example: q and k of one projection, rotated in place."""
+    q, k, v = (x @ w).split([8, 4, 4], -1)
+    OPS.rotate(q, k, positions)
+    return OPS.read(q, k) + v.sum(-1, keepdim=True)
+
+
+def slices(x, w, positions):
+    whole = x @ w
+    OPS.rotate(whole[:, :8], whole[:, 8:12], positions)
+    return OPS.read(whole[:, :8], whole[:, 8:12]) * whole[:, 12:].sum()
+
+
+def heads(x, w, positions):
+    q, k, v = (x @ w).split([8, 4, 4], -1)
+    OPS.rotate(q.unflatten(-1, (2, 4))[:, 0], None, positions)
+    return OPS.read(q, k) + v.mean()
+
+
+def twice(x, w, positions):
+    q, k, v = (x @ w).split([8, 4, 4], -1)
+    OPS.rotate(q, k, positions)
+    OPS.rotate(q, k, positions)
+    return OPS.read(q, k) + v.mean()
+
+
+def escape(x, w, positions):
+    """The whole buffer is returned."""
+    whole = x @ w
+    q, k, _ = whole.split([8, 4, 4], -1)
+    OPS.rotate(q, k, positions)
+    return whole, OPS.read(q, k)
+
+
+def input_changes(x, w, positions):
+    """The caller's tensor is to change."""
+    q, k, v = x.split([8, 4, 4], -1)
+    OPS.rotate(q, k, positions)
+    return OPS.read(q, k) @ w[:8] + v.mean()
+
+
+def input_stays(x, w, positions):
+    """The caller's tensor must not change: a copy is needed."""
+    q, k, v = x.clone().split([8, 4, 4], -1)
+    OPS.rotate(q, k, positions)
+    return OPS.read(q, k) @ w[:8] + v.mean()
+
+
+def old_values(x, w, positions):
+    """What was there before is read later: a copy is needed."""
+    q, k, v = (x @ w).split([8, 4, 4], -1)
+    before = q.clone()
+    OPS.rotate(q, k, positions)
+    return OPS.read(q, k) + OPS.read(before, v)
+
+
+def caches(x, w, positions, cache):
+    q, k, v = (x @ w).split([8, 4, 4], -1)
+    OPS.rotate(q, k, positions)
+    OPS.store(k, v, cache, positions)
+    return OPS.read(q, k)
+
+
+def plain(x, w, positions):
+    """Ordinary in-place operations on overlapping views."""
+    whole = x @ w
+    whole[:, :8].add_(1.0)
+    whole[:, 4:12].mul_(2.0)
+    return OPS.read(whole[:, :8], whole[:, 8:12])
+
+
+MODELS = {model.__name__: model for model in (qkv, slices, heads, twice, escape, input_changes, input_stays, old_values,
+                                              caches, plain)}
+
+
+def inputs(name, tokens=TOKENS):
+    generator = torch.Generator().manual_seed(1)
+    made = [torch.randn(tokens, WIDTH, generator=generator), torch.randn(WIDTH, WIDTH, generator=generator),
+            torch.arange(tokens)]
+    if name == "caches":
+        made.append(torch.zeros(2, tokens + 2, 4))
+    return made

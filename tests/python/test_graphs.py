@@ -1,0 +1,81 @@
+"""Models through the bridge with their graphs run as they are: values, identity of nodes, what is left."""
+import pytest
+import torch
+from models import MODELS, inputs
+from support import Graphs, assert_same, run, targets
+
+
+@pytest.mark.parametrize("second_encoding", [False, True], ids=["v1", "v2"])
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("name", MODELS)
+def test_values_are_those_of_eager(name, dynamic, second_encoding):
+    graphs = Graphs()
+    found = graphs.run(MODELS[name], inputs(name), dynamic, second_encoding)
+    assert_same(run(MODELS[name], inputs(name)), found)
+    assert [record.outcome for record in graphs.records] == ["changed"], graphs.records
+    left = [target for module in graphs.after for target in targets(module.graph)]
+    assert not any("auto_functionalized" in target for target in left), left
+
+
+# what placing may not take away; of ordinary operations in place, the writes of their results
+COPIES = {"input_stays": 2, "old_values": 1, "plain": 2}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_copies_are_those_that_are_needed(name):
+    graphs = Graphs()
+    graphs.run(MODELS[name], inputs(name))
+    assert len(graphs.records[0].copies) == COPIES.get(name, 0), graphs.records[0].copies
+
+
+def test_nodes_that_stay_are_the_same_objects():
+    seen = {}
+
+    def change(graph):
+        from regraft import bridge, options
+        seen["before"] = {node: (node.name, dict(node.meta)) for node in graph.nodes}
+        record = bridge.optimize(graph, options.make())
+        seen["after"] = list(graph.nodes)
+        return record
+    Graphs(change).run(MODELS["qkv"], inputs("qkv"))
+    kept = [node for node in seen["after"] if node in seen["before"]]
+    assert len(kept) >= 6
+    for node in kept:
+        name, meta = seen["before"][node]
+        assert node.name == name and node.meta == meta
+    new = [node for node in seen["after"] if node not in seen["before"]]
+    assert all("val" in node.meta and "stack_trace" in node.meta for node in new)
+    call = next(node for node in new if str(node.target) == "regraft_test.rotate.default")
+    assert call.meta["val"] is None
+    # in the custom operation's interest: exactly these strides
+    assert call.meta["eager_input_vals"][1]["q"].stride() == (16, 1)
+
+
+def test_the_report_names_every_copy():
+    graphs = Graphs()
+    graphs.run(MODELS["old_values"], inputs("old_values"))
+    copy = graphs.records[0].copies[0]
+    assert copy.bytes == str(6 * 8 * 4) and copy.why and copy.source.startswith(__file__.replace("test_graphs", "models"))
+
+
+def test_a_second_compilation_in_another_thread():
+    import threading
+    failures = []
+
+    def work(name):
+        try:
+            assert_same(run(MODELS[name], inputs(name)), Graphs().run(MODELS[name], inputs(name)))
+        except Exception as error:
+            failures.append(error)
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("qkv", "slices", "twice")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+
+
+def test_a_graph_without_anything_to_do_is_unchanged():
+    graphs = Graphs()
+    graphs.run(lambda x: torch.sin(x) + 1, [torch.randn(4)])
+    assert graphs.records[0].outcome == "unchanged"

@@ -1,0 +1,172 @@
+"""Whatever goes wrong, the graph stays as it came, the program runs on, and one warning names a reproducer."""
+import pathlib
+import re
+
+import pytest
+import torch
+from models import MODELS, OPS, inputs
+from support import Graphs, assert_same, caught, run, snapshot, targets, tool
+
+from regraft import bridge, library, options
+
+
+class Boom(Exception):
+    pass
+
+
+def left_alone(name="qkv", model=None, arguments=None):
+    """Runs a model whose graph must be left as it came; its record."""
+    states = []
+
+    def change(graph):
+        states.append(snapshot(graph))
+        record = bridge.optimize(graph, options.make())
+        assert snapshot(graph) == states[0]
+        graph.lint()
+        return record
+    graphs, model = Graphs(change), model or MODELS[name]
+    arguments = arguments or inputs(name)
+    found, warnings = caught(lambda: graphs.run(model, arguments))
+    assert_same(run(model, arguments), found)
+    (record,) = graphs.records
+    assert record.outcome == "left"
+    assert len(warnings) == 1, warnings
+    assert record.reproducer in warnings[0] and pathlib.Path(record.reproducer).is_file()
+    return record
+
+
+def calls_of_the_bridge():
+    """Every call into the library that a run makes, by its number."""
+    library.known_operations()  # asked for once in a process
+    made = []
+    original = library.Context.call
+
+    def call(self, name, *arguments):
+        made.append(name)
+        return original(self, name, *arguments)
+    library.Context.call = call
+    try:
+        Graphs().run(MODELS["escape"], inputs("escape"))
+    finally:
+        library.Context.call = original
+    return made
+
+
+def test_an_exception_at_each_call_across_the_bridge(monkeypatch):
+    made = calls_of_the_bridge()
+    assert {"regraft_live_graph", "regraft_graph_run", "regraft_live_prove", "regraft_live_edits"} <= set(made)
+    last = {name: index for index, name in enumerate(made)}
+    original = library.Context.call
+    for name, index in last.items():  # the last call of each function is the one with the most behind it
+        count = [0]
+
+        def call(self, called, *arguments, index=index, count=count):
+            if count[0] == index:
+                count[0] += 1
+                raise Boom(called)
+            count[0] += 1
+            return original(self, called, *arguments)
+        torch._dynamo.reset()
+        monkeypatch.setattr(library.Context, "call", call)
+        assert f"Boom: {name}" in left_alone("escape").reason
+
+
+@pytest.mark.parametrize("step", ["_make", "_set_arguments", "_place", "_evaluate", "_compare", "_check_removed"])
+def test_an_exception_while_the_graph_is_changed(monkeypatch, step):
+    from regraft.exporter import Exporter
+    original, count = getattr(Exporter, step), [0]
+
+    def fail(self, *arguments):
+        count[0] += 1
+        result = original(self, *arguments)
+        if count[0] == (1 if step == "_check_removed" else 2):
+            raise Boom(step)
+        return result
+    monkeypatch.setattr(Exporter, step, fail)
+    assert "Boom" in left_alone("escape").reason
+
+
+def test_a_proof_that_fails(monkeypatch):
+    def prove(self, before, after):
+        proof = library.Proof()
+        proof.proved, proof.result, proof.reason, proof.first, proof.second = 0, b"out0", b"made to fail", b"", b""
+        return proof
+    monkeypatch.setattr(library.Context, "prove", prove)
+    record = left_alone()
+    assert "not proved: out0: made to fail" in record.reason
+
+
+def test_a_wrong_pass_is_noticed_by_the_proof(monkeypatch):
+    """The library is handed another graph than the one that is to be changed: what comes back must not be used."""
+    original, graphs = library.Context.graph, []
+
+    def graph(self, nodes, values):
+        values = values[:]
+        if graphs:  # the second one, which the passes get: the other half of the projection is read
+            for at in range(0, len(values), 3):
+                if values[at] == 2 and values[at + 2] == 8:
+                    values[at + 2] = 4
+        graphs.append(1)
+        return original(self, nodes, values)
+    monkeypatch.setattr(library.Context, "graph", graph)
+    left_alone("slices")
+
+
+def test_an_unknown_operation_keeps_its_place():
+    def model(x):
+        y = x * 2
+        OPS.rotate(y, None, torch.arange(4))
+        OPS.read(x, y)  # what it does beside its result, nobody knows
+        return torch.cholesky_solve(y[:, :1], torch.eye(4)), OPS.read(x, y)
+    argument, seen = torch.randn(4, 4), []
+
+    def change(graph):
+        seen.append(targets(graph))
+        record = bridge.optimize(graph, options.make())
+        seen.append(targets(graph))
+        return record
+    found = Graphs(change).run(model, [argument])
+    assert_same(run(model, [argument]), found)
+    of_the_test = [[target for target in found if target.startswith("regraft_test.read")] for found in seen]
+    assert of_the_test[0] == of_the_test[1] != []
+
+
+def test_a_wrong_fake_function():
+    """Its results are other than it says; regraft must make nothing of it that was not there without regraft."""
+    library_ = torch.library.Library("regraft_wrong", "DEF")
+    library_.define("lie(Tensor x) -> Tensor")
+    library_.impl("lie", lambda x: x.clone(), "CPU")
+    library_.impl("lie", lambda x: x.new_empty_strided(x.shape, x.stride()[::-1]), "Meta")
+
+    def model(x):
+        y = torch.ops.regraft_wrong.lie(x)
+        z = y + 1
+        OPS.rotate(z[:, :4], None, torch.arange(4))
+        return z.sum()
+    graphs = Graphs()
+    argument = torch.randn(4, 4)
+    found, _ = caught(lambda: graphs.run(model, [argument]))
+    assert_same(run(model, [argument]), found, 1e-4)
+
+
+def test_the_reproducer_is_input_for_the_tool(monkeypatch):
+    def run_(self, *arguments):
+        raise Boom("in the passes")
+    monkeypatch.setattr(library.Context, "run", run_)
+    record = left_alone()
+    path = pathlib.Path(record.reproducer)
+    command = re.search(r"# (regraft opt .*)", path.read_text())[1]
+    assert str(path.with_suffix(".ops")) in command
+    result = tool("opt", path, "--ops", path.with_suffix(".ops"), "-p", "unify-functionalized,place,dce")
+    assert "regraft_test.rotate.default(q = " in result.stdout
+
+
+def test_options_that_are_wrong():
+    with pytest.raises(TypeError, match="there is no option 'pipline'; there are: pipeline"):
+        options.make(pipline="")
+    record = None
+    graphs = Graphs(lambda graph: bridge.optimize(graph, options.make(pipeline="no-such-pass")))
+    found, warnings = caught(lambda: graphs.run(MODELS["qkv"], inputs("qkv")))
+    record = graphs.records[0]
+    assert record.outcome == "left" and "there is no pass 'no-such-pass'" in record.reason and len(warnings) == 1
+    assert_same(run(MODELS["qkv"], inputs("qkv")), found)
