@@ -29,6 +29,9 @@ dependencies-check:
 demo: all ## the main job, shown on two real graphs
 	@examples/demo
 
+demo-vllm: all ## two small models in the real vLLM on this CPU, without and with regraft
+	@examples/demo-vllm
+
 # The order is that of the time to a first failure. Each part can be called alone.
 check: fresh-counts dependencies-check check-release lint check-python check-clang check-sanitizers check-fuzz ## every test
 	@tools/summary

@@ -216,7 +216,7 @@ class Exporter:
 
     def _set_eager_values(self, node):
         """Strides that the operation is owed: those that it is given here."""
-        if not _owes_strides(node.target):
+        if not numbers.owes_strides(node.target):
             return
         node.meta["eager_input_vals"] = torch.fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta.get("val"))
 
@@ -316,13 +316,3 @@ def _functions():
     from torch.utils._sympy import functions
     names = ("FloorDiv", "CleanDiv", "CeilDiv", "ModularIndexing", "Mod", "Max", "Min", "PythonMod")
     return {name: getattr(functions, name) for name in names if hasattr(functions, name)}
-
-
-def _owes_strides(target):
-    if not isinstance(target, torch._ops.OpOverload) or target.namespace in numbers.STATELESS_NAMESPACES:
-        return False
-    try:
-        from torch.fx.experimental.proxy_tensor import _should_save_eager_input_vals
-    except ImportError:
-        return True
-    return _should_save_eager_input_vals(target, None)

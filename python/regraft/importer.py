@@ -28,6 +28,21 @@ OPERATORS = {
 STATELESS_NAMESPACES = frozenset(["aten", "prims", "quantized_decomposed"])
 
 
+# Operations of these are kernels, whose strides the library's table of contracts knows.
+KERNEL_NAMESPACES = frozenset(["_C", "_C_cache_ops", "regraft"])
+
+
+def owes_strides(target):
+    """Whether PyTorch owes the operation the strides that it was traced with."""
+    if not isinstance(target, torch._ops.OpOverload) or target.namespace in STATELESS_NAMESPACES:
+        return False
+    try:
+        from torch.fx.experimental.proxy_tensor import _should_save_eager_input_vals
+    except ImportError:
+        return True
+    return _should_save_eager_input_vals(target, None)
+
+
 class Unsupported(Exception):
     """Something in the graph that the library's interface cannot express."""
 
@@ -171,8 +186,16 @@ class Importer:
             # a schema that the library cannot read: the operation counts as one that nothing is known of
             if getattr(error, "status", None) != 3:
                 raise
-            name = f"unreadable.{name}"
+            return f"unreadable.{name}"
+        if owes_strides(target) and not self._is_in_contracts(target):
+            self.context.contract(f"{name}.*=as-traced")
         return name
+
+    @staticmethod
+    def _is_in_contracts(target):
+        """Whether the library's own table says what strides the kernel takes; it has the kernels, but not who calls them."""
+        name = str(target._schema).split("(")[0]
+        return target.namespace in KERNEL_NAMESPACES and name in library.known_operations()
 
     def schemas(self):
         """Of the operations in the graph that the tool does not know by itself, a line each, for --ops."""
