@@ -250,6 +250,7 @@ regraft_status pass_fuse(struct graph *graph, struct arena *scratch) {
         TRY(memory_of(graph, &memory));
         matcher_init(&matcher, graph, memory, graph->explain_fusions ? graph->arena : scratch);
         matcher.explain = graph->explain_fusions;
+        matcher.exact = text_is(parameter_text(graph, "rounding", "any"), "exact");
         TRY(find_matches(&fusing, &matcher, &matches));
         TRY(apply(&fusing, &matcher, &matches, &any));
     }

@@ -81,9 +81,16 @@ static const struct value *outside_reader(const struct match *match, const struc
     return NULL;
 }
 
+/* Who only checks the type of a value does not need it. */
+static bool needs_value(const struct matcher *matcher, const struct value *use) {
+    const struct node *user = use->use.user;
+    (void)matcher;
+    return user->kind != node_call || !user->operation || user->operation->class != class_assert;
+}
+
 static enum answer is_used(struct matcher *matcher, size_t variable, const char **why) {
     const struct node *value = matcher->match->values[variable];
-    const struct value *use = value ? outside_reader(matcher->match, value, NULL, matcher) : NULL;
+    const struct value *use = value ? outside_reader(matcher->match, value, needs_value, matcher) : NULL;
     if (why && use)
         *why = text_format(matcher->arena, "%.*s reads %.*s", TEXT_ARGS(use->use.user->name), TEXT_ARGS(value->name));
     if (why && !use) *why = "nobody else reads it";

@@ -378,6 +378,7 @@ static bool check_conditions(struct matcher *matcher) {
     for (size_t i = 0; i < rule->conditions.count; i++) {
         const struct condition *condition = &rule->conditions.items[i];
         const char *why = "";
+        if (condition->rounding && !matcher->exact) continue;
         enum answer answer = condition_holds(matcher, condition, matcher->explain ? &why : NULL);
         matcher->found++;
         if (answer == answer_yes) continue;

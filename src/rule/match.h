@@ -40,6 +40,7 @@ struct matcher {
     struct memory *memory;
     struct arena *arena; /* of matches and texts of failures */
     bool explain;        /* build the texts of failures */
+    bool exact;          /* every bit has to stay: what rules say of rounding counts */
     struct match *match; /* being tried */
     struct failure failure;
     size_t found, steps, failed_at;

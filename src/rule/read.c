@@ -133,7 +133,7 @@ static regraft_status read_saves(struct rule_reader *reader) {
 
 /* ---- blocks ---- */
 
-enum block { block_none, block_values, block_match, block_where, block_kernel, block_replace };
+enum block { block_none, block_values, block_match, block_where, block_rounding, block_kernel, block_replace };
 
 static regraft_status begin_values(struct rule_reader *reader) {
     (void)reader;
@@ -150,11 +150,11 @@ static const struct section {
     regraft_status (*begin)(struct rule_reader *reader);
     bool optional;
 } sections[] = {
-    {"summary", block_none, read_summary, false},     {"platforms", block_none, read_platforms, true},
-    {"tokens", block_none, read_tokens, true},        {"values", block_values, begin_values, false},
-    {"saves", block_none, read_saves, true},          {"match", block_match, begin_match, false},
-    {"where", block_where, begin_values, true},       {"kernel", block_kernel, begin_values, true},
-    {"replace", block_replace, begin_replace, false},
+    {"summary", block_none, read_summary, false}, {"platforms", block_none, read_platforms, true},
+    {"tokens", block_none, read_tokens, true},    {"values", block_values, begin_values, false},
+    {"saves", block_none, read_saves, true},      {"match", block_match, begin_match, false},
+    {"where", block_where, begin_values, true},   {"rounding", block_rounding, begin_values, true},
+    {"kernel", block_kernel, begin_values, true}, {"replace", block_replace, begin_replace, false},
 };
 enum { section_count = sizeof sections / sizeof *sections };
 
@@ -169,10 +169,14 @@ static regraft_status read_block_line(struct rule_reader *reader, enum block blo
     case block_where:
     case block_kernel:
         return read_condition_line(reader, block == block_kernel);
+    case block_rounding:
+        TRY(read_condition_line(reader, false));
+        reader->rule->conditions.items[reader->rule->conditions.count - 1].rounding = true;
+        return REGRAFT_OK;
     default:
         return cursor_expected(rule_cursor(reader),
                                "a section: summary, platforms, tokens, values, saves, match, where, "
-                               "kernel or replace, with a colon");
+                               "rounding, kernel or replace, with a colon");
     }
 }
 

@@ -129,8 +129,9 @@ enum comparison { compare_holds, compare_equal, compare_not_equal, compare_less,
 
 struct condition {
     enum comparison comparison;
-    bool negated; /* `not` in front of what holds */
-    bool kernel;  /* the kernel demands it, not the meaning */
+    bool negated;  /* `not` in front of what holds */
+    bool kernel;   /* the kernel demands it, not the meaning */
+    bool rounding; /* only demanded where every bit has to stay */
     struct expression left;
     struct expression *right; /* several for `in` */
     size_t right_count;
