@@ -54,7 +54,6 @@ static void fill_store(struct store *store, int huge) {
     for (int i = 0; i < 2; i++) store->caches[i] = memory(cache_bytes, huge);
     for (size_t i = 0; i < input_bytes / 2; i++) store->inputs[i] = (uint16_t)(0x3f00 + next_random(&state) % 0x100);
     for (size_t i = 0; i < (size_t)most_tokens * 576; i++) store->latents[i] = store->inputs[i];
-    for (size_t i = 0; i < (size_t)table_rows * 128; i++) store->table[i] = i % 128 < 64 ? 0.6f : 0.8f;
     for (int64_t i = 0; i < most_tokens; i++) store->positions[i] = (int64_t)next_random(&state) % table_rows;
 }
 
@@ -76,6 +75,8 @@ static struct tensors tensors_of(const struct store *store, const struct shape *
     tensors.tokens = tensors.tokens / 4096 * 4096;
     tensors.rows = (int64_t)cache_bytes / (cached * 2) / block_size * block_size;
     if (tensors.rows > most_rows) tensors.rows = most_rows;
+    for (int64_t i = 0; i < table_rows * shape->rotary; i++) /* a true rotation: numbers stay as large as they are */
+        store->table[i] = i % shape->rotary < shape->rotary / 2 ? 0.6f : 0.8f;
     uint64_t state = 7;
     for (int64_t i = 0; i < tensors.rows; i++) store->order[i] = i;
     for (int64_t i = 0; i < tensors.tokens; i++) {
@@ -139,9 +140,12 @@ static void print_row(const struct tensors *tensors, int64_t count, int cold, st
 
 static void measure(const struct tensors *tensors, int64_t count, int cold, const struct options *options,
                     struct peer *peer) {
-    struct measured arms[most_arms] = {
-        {"fused", arm_fused, {0}}, {"unfused", arm_unfused, {0}}, {"plain", arm_plain, {0}}, {"peer", NULL, {0}}};
-    size_t arm_count = peer ? 4 : 3;
+    struct measured arms[most_arms] = {{"fused", arm_fused, {0}},
+                                       {"floor", arm_floor, {0}},
+                                       {"unfused", arm_unfused, {0}},
+                                       {"plain", arm_plain, {0}},
+                                       {"PyTorch", NULL, {0}}};
+    size_t arm_count = peer ? 5 : 4;
     double copies[most_samples];
     int64_t cursor = 0;
     int calls = 1;

@@ -46,6 +46,7 @@ static regraft_status add_box(struct check *check, const char *name, const void 
     if (!is_aligned(box.start, element))
         REJECT(check, "%s: address %p is not a multiple of the element's %zu bytes", name, data, element);
     if (box.start > UINTPTR_MAX - (uintptr_t)extent) REJECT(check, "%s: ends behind the last address", name);
+    box.end = box.start + (uintptr_t)extent;
     check->boxes[check->box_count++] = box;
     return REGRAFT_OK;
 }
@@ -73,7 +74,8 @@ static regraft_status check_apart(struct check *check, const char *const (*may_b
     for (size_t i = 0; i < check->box_count; i++)
         for (size_t j = i + 1; j < check->box_count; j++) {
             const struct box *a = &check->boxes[i], *b = &check->boxes[j];
-            int allowed = (!a->written && !b->written) || boxes_apart(a, b);
+            if (a->end <= b->start || b->end <= a->start || (!a->written && !b->written)) continue;
+            int allowed = boxes_apart(a, b);
             for (size_t pair = 0; !allowed && pair < pairs; pair++)
                 allowed = a->name == may_be_equal[pair][0] && b->name == may_be_equal[pair][1] && boxes_equal(a, b);
             if (!allowed)

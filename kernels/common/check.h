@@ -9,7 +9,7 @@ enum { box_dims = 4, most_boxes = 20 };
 /* A tensor in memory, in bytes; the elements of the last dimension count as one piece of `piece` bytes. */
 struct box {
     const char *name;
-    uintptr_t start;
+    uintptr_t start, end; /* end: behind the last byte; equal when there is none */
     int64_t piece, sizes[box_dims], strides[box_dims];
     int written;
 };

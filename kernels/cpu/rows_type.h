@@ -163,18 +163,27 @@ static void NAME(silu_and_mul)(void *out, const void *gate, const void *up, int6
     }
 }
 
+static inline block NAME(scaled)(const ELEMENT *in, int64_t count, block scale, int is_factor) {
+    block x = TYPE(natural)(NAME(load_up_to)(in, count));
+    return is_factor ? block_multiply(x, scale) : block_divide(x, scale);
+}
+
 static void NAME(quantize)(void *out, const void *in, int64_t count, float scale, int streaming, const void *ahead) {
     const ELEMENT *from = in;
-    uint8_t *to = out;
-    block divisor = block_set(scale);
+    uint8_t *to = out, codes[block_lanes];
+    int is_factor = inverse_is_exact(scale);
+    block by = block_set(is_factor ? 1 / scale : scale);
+    int64_t i = 0;
     streaming = streaming && (uintptr_t)out % block_lanes == 0;
-    for (int64_t i = 0; i < count; i += block_lanes) {
+    for (; i + block_lanes <= count; i += block_lanes) {
         if (ahead && i % (4 * block_lanes) == 0) fetch_lines((const ELEMENT *)ahead + i, (int64_t)sizeof(ELEMENT));
-        uint8_t codes[block_lanes] __attribute__((aligned(block_lanes)));
-        store_fp8(codes, block_divide(TYPE(natural)(NAME(load_up_to)(from + i, count - i)), divisor));
-        if (streaming && count - i >= block_lanes)
-            stream_block(to + i, codes);
+        block x = NAME(scaled)(from + i, block_lanes, by, is_factor);
+        if (streaming)
+            stream_fp8(to + i, x);
         else
-            memcpy(to + i, codes, (size_t)(count - i < block_lanes ? count - i : block_lanes));
+            store_fp8(to + i, x);
     }
+    if (i == count) return;
+    store_fp8(codes, NAME(scaled)(from + i, count - i, by, is_factor));
+    memcpy(to + i, codes, (size_t)(count - i));
 }

@@ -134,12 +134,12 @@ static inline __m256i narrow_fp8(__m256 a) {
     __m256i top = _mm256_srli_epi32(_mm256_castps_si256(_mm256_and_ps(sign, a)), 24);
     return _mm256_or_si256(code, top);
 }
-static inline void store_fp8(uint8_t *out, block a) {
+static inline __m128i encode_fp8(block a) {
     __m256i words = _mm256_packus_epi32(narrow_fp8(a.low), narrow_fp8(a.high));
     words = _mm256_permute4x64_epi64(words, 0xd8);
-    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128((__m128i *)(void *)out, bytes);
+    return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
+static inline void store_fp8(uint8_t *out, block a) { _mm_storeu_si128((__m128i *)(void *)out, encode_fp8(a)); }
 
 #define REGRAFT_BF16_SPLIT
 #include "cpu/order_natural.h"
@@ -159,7 +159,5 @@ static void stream_bytes(void *out, const void *in, size_t size, const void *ahe
     }
     memcpy(to + at, from + at, size - at);
 }
-static inline void stream_block(void *out, const void *in) {
-    _mm_stream_si128((__m128i *)out, _mm_loadu_si128((const __m128i *)in));
-}
+static inline void stream_fp8(uint8_t *out, block a) { _mm_stream_si128((__m128i *)(void *)out, encode_fp8(a)); }
 static void stream_fence(void) { _mm_sfence(); }

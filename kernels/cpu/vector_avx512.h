@@ -74,7 +74,7 @@ static inline void store_f16(uint16_t *out, block a) {
 
 static inline block round_f16(block a) { return _mm512_cvtph_ps(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)); }
 
-static inline void store_fp8(uint8_t *out, block a) {
+static inline __m128i encode_fp8(block a) {
     __m512i all = _mm512_castps_si512(a);
     __m512 magnitude = _mm512_min_ps(_mm512_set1_ps(448), _mm512_abs_ps(a));
     __m512i bits = _mm512_castps_si512(magnitude);
@@ -87,8 +87,9 @@ static inline void store_fp8(uint8_t *out, block a) {
     __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
     code = _mm512_mask_mov_epi32(code, nan, _mm512_set1_epi32(0x7f));
     code = _mm512_or_si512(code, _mm512_and_si512(_mm512_srli_epi32(all, 24), _mm512_set1_epi32(0x80)));
-    _mm_storeu_si128((__m128i *)(void *)out, _mm512_cvtepi32_epi8(code));
+    return _mm512_cvtepi32_epi8(code);
 }
+static inline void store_fp8(uint8_t *out, block a) { _mm_storeu_si128((__m128i *)(void *)out, encode_fp8(a)); }
 
 #include "cpu/order_natural.h"
 
@@ -106,7 +107,5 @@ static void stream_bytes(void *out, const void *in, size_t size, const void *ahe
     }
     memcpy(to + at, from + at, size - at);
 }
-static inline void stream_block(void *out, const void *in) {
-    _mm_stream_si128((__m128i *)out, _mm_loadu_si128((const __m128i *)in));
-}
+static inline void stream_fp8(uint8_t *out, block a) { _mm_stream_si128((__m128i *)(void *)out, encode_fp8(a)); }
 static void stream_fence(void) { _mm_sfence(); }

@@ -4,7 +4,7 @@
  *   load_TYPE, store_TYPE   16 elements, in the order of that type; round_TYPE: as an element holds them
  *   order_TYPE  a block in natural order, in the order of the type; natural_TYPE: back
  *   turn_TYPE   pairs of neighbours, rotated by struct turn's numbers; sum_TYPE: block_sum; both in the order of the type
- *   store_fp8   a block in natural order
+ *   store_fp8, stream_fp8   a block in natural order; the second around the caches, to aligned 16 bytes
  *
  * The order of a type is where its load puts the elements: natural, or the even ones, then the odd ones. A NaN that is stored as
  * bf16 has no bits below the upper 16: neither bf16 nor arithmetic makes others, and tables of f32 are cleaned of them. */
@@ -119,5 +119,5 @@ static void stream_bytes(void *out, const void *in, size_t size, const void *ahe
     for (size_t at = 0; ahead && at < size; at += 64) __builtin_prefetch((const char *)ahead + at);
     memcpy(out, in, size);
 }
-static void stream_block(void *out, const void *in) { memcpy(out, in, 16); }
+static void stream_fp8(uint8_t *out, block a) { store_fp8(out, a); }
 static void stream_fence(void) {}

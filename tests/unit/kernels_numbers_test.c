@@ -77,7 +77,7 @@ static void test_fp8(void **state) {
     enum { size = 60001 };
     static float row[size + 1];
     static unsigned char cache[2 * size + 64];
-    static const float scales[] = {1, 0.37f, 1e-30f, 3e30f};
+    static const float scales[] = {1, 0.37f, 0x1p-9f, 3e30f};
     regraft_cpu_form forms[4];
     struct world dice;
     int64_t slot = 0;
