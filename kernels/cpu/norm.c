@@ -17,8 +17,12 @@ static char *token_at(const struct norm_run *run, const regraft_heads *heads, in
 static void norm_range(const void *user, int64_t first, int64_t last) {
     const struct norm_run *run = user;
     for (int64_t token = first; token < last; token++) {
-        struct norm_rows norm = {.rows = {token_at(run, &run->in, token), token_at(run, &run->out, token),
-                                          run->in.heads, run->in.head_stride, run->out.head_stride},
+        struct norm_rows norm = {.rows = {token_at(run, &run->in, token),
+                                          token_at(run, &run->out, token),
+                                          run->in.heads,
+                                          run->in.head_stride,
+                                          run->out.head_stride,
+                                          {NULL, 0}},
                                  .residual = token_at(run, &run->residual, token),
                                  .residual_stride = run->residual.head_stride,
                                  .weight = run->weight,
