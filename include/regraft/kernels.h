@@ -252,12 +252,24 @@ REGRAFT_API void regraft_gpu_destroy(regraft_gpu *gpu); /* not while its kernels
 REGRAFT_API const char *regraft_gpu_message(const regraft_gpu *gpu); /* of the last call that failed; "" at first */
 REGRAFT_API const char *regraft_gpu_name(const regraft_gpu *gpu);    /* "NVIDIA H200, sm_90, driver 580.0" */
 
+/* What a launch may do before the kernels ahead of it in the stream have ended (programmatic dependent launch; machines without
+ * it wait). docs/kernels-gpu.md shows why each is right. */
+typedef enum regraft_gpu_overlap {
+    REGRAFT_GPU_OVERLAP_NONE = 0, /* nothing: plain order of the stream */
+    /* Start, and read positions, table, slots and scales. Right when no kernel that may still run writes those: the one just
+     * ahead, and, where that one overlaps with ALL, those that it overlaps with. */
+    REGRAFT_GPU_OVERLAP_CONSTANTS = 1,
+    /* Everything; it only ends after them. Right when no kernel that may still run (as above) touches what this call writes, or
+     * writes what it reads. */
+    REGRAFT_GPU_OVERLAP_ALL = 2
+} regraft_gpu_overlap;
+
 /* How one call is launched; NULL: the default stream. */
 typedef struct regraft_gpu_launch {
-    void *stream;     /* CUstream, cudaStream_t or hipStream_t */
-    int compile_only; /* 1: make the kernel ready and launch nothing; the arguments' pointers are not looked at */
-    int programmatic; /* 1: programmatic dependent launch. Only where all that the call reads or writes was finished, or is
-                         waited for by its own kernels, before the kernel just before it in the stream: docs/kernels.md */
+    void *stream; /* CUstream, cudaStream_t or hipStream_t */
+    int compile_only; /* 1: make the kernel ready and launch nothing. Pointers are not followed; only their alignment counts,
+                         and whether they are NULL. The kernel is ready for any number of tokens */
+    regraft_gpu_overlap overlap;
 } regraft_gpu_launch;
 
 /* Launch on the stream and return at once. A specialisation is compiled at its first use (a second or so; later from disk): do

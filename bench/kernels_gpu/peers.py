@@ -1,0 +1,313 @@
+"""usage: kernels_peers.py LIBREGRAFT_KERNELS [--vllm SO] [--flashinfer SO] [--inductor] [--json FILE] [--quick]
+
+The GPU's kernels beside other projects' kernels for the same work, in one run on one set of buffers: vLLM's (the shared library
+_C_stable_libtorch of its wheel), FlashInfer's (kernels_flashinfer.cu) and what Inductor makes of the same chain. Needs PyTorch.
+A CUDA graph of many launches is replayed; its launches go over sets of buffers; cold: other data went through the L2 before; hot:
+one set. The arms take turns. Medians of the replays with p10 and p90."""
+import argparse, ctypes, json, statistics, sys
+
+import torch
+
+ROUNDS, BLOCK, TABLE_ROWS, SETS, SET_BYTES = 15, 64, 65536, 400, 400 << 20
+i64, i32, f32, pointer = ctypes.c_int64, ctypes.c_int, ctypes.c_float, ctypes.c_void_p
+
+
+def struct(name, *fields):
+    return type(name, (ctypes.Structure,), {'_fields_': list(fields)})
+
+
+# As in regraft/kernels.h.
+Heads = struct('Heads', ('data', pointer), ('heads', i64), ('token_stride', i64), ('head_stride', i64))
+Rotation = struct('Rotation', ('positions', pointer), ('table', pointer), ('table_type', i32), ('table_rows', i64),
+                  ('table_stride', i64), ('width', i64), ('offset', i64), ('interleaved', i32), ('inverse', i32))
+Slots = struct('Slots', ('slots', pointer), ('count', i64))
+Cache = struct('Cache', ('data', pointer), ('type', i32), ('blocks', i64), ('block_size', i64), ('block_stride', i64),
+               ('row_stride', i64), ('head_stride', i64), ('scale', pointer))
+RopeCache = struct('RopeCache', ('tokens', i64), ('head_size', i64), ('value_size', i64), ('type', i32),
+                   ('rotation', Rotation), ('query', Heads), ('key', Heads), ('value', Heads), ('query_out', Heads),
+                   ('key_result', i32), ('key_out', Heads), ('slots', Slots), ('key_cache', Cache),
+                   ('value_cache', Cache), ('query_weight', pointer), ('key_weight', pointer), ('epsilon', f32))
+RopeLatentCache = struct('RopeLatentCache', ('tokens', i64), ('head_size', i64), ('rank', i64), ('type', i32),
+                         ('rotation', Rotation), ('query', Heads), ('key_pe', Heads), ('kv_c', Heads),
+                         ('query_out', Heads), ('key_result', i32), ('key_pe_out', Heads), ('slots', Slots),
+                         ('cache', Cache))
+Launch = struct('Launch', ('stream', pointer), ('compile_only', i32), ('overlap', i32))
+IN_PLACE, CACHE_ONLY = 0, 2
+
+
+class Regraft:
+    def __init__(self, path):
+        self.library = ctypes.CDLL(path)
+        self.gpu = pointer()
+        message = ctypes.create_string_buffer(256)
+        if self.library.regraft_gpu_create(None, ctypes.byref(self.gpu), message, i64(256)):
+            sys.exit(message.value.decode())
+        self.library.regraft_gpu_message.restype = self.library.regraft_gpu_name.restype = ctypes.c_char_p
+
+    def name(self):
+        return self.library.regraft_gpu_name(self.gpu).decode()
+
+    def call(self, function, arguments, overlap, compile_only):
+        launch = Launch(torch.cuda.current_stream().cuda_stream, compile_only, overlap)
+        if getattr(self.library, function)(self.gpu, ctypes.byref(arguments), ctypes.byref(launch)):
+            sys.exit(self.library.regraft_gpu_message(self.gpu).decode())
+
+
+class Shape:
+    def __init__(self, latent, heads, key_heads, fp8, tokens):
+        self.latent, self.heads, self.key_heads, self.fp8, self.tokens = latent, heads, key_heads, fp8, tokens
+        self.size, self.rank = (64, 512) if latent else (128, 0)
+
+    def bytes(self, key_written):
+        """What has to move: inputs once, outputs once."""
+        cached = 1 if self.fp8 else 2
+        key = self.key_heads * self.size
+        rows = (self.rank + self.size if self.latent else 2 * key) * (2 + cached) + (2 * key if key_written else 0)
+        return self.tokens * (4 * self.heads * self.size + rows + 2 * self.size + 16)
+
+
+class Sets:
+    """Buffers of a shape: for each launch its own query, key, value, positions and slots; one cache and one table."""
+
+    def __init__(self, shape):
+        s, one = shape, dict(device='cuda', dtype=torch.bfloat16)
+        self.shape = shape
+        width = s.heads * s.size + (s.size + s.rank if s.latent else 2 * s.key_heads * s.size)
+        self.count = max(12, min(SETS, SET_BYTES // (s.tokens * (2 * width + 16))))
+        n = self.count
+        self.query = torch.randn(n, s.tokens, s.heads * s.size, **one)
+        self.key = torch.randn(n, s.tokens, s.key_heads * s.size, **one)
+        self.value = torch.randn(n, s.tokens, s.rank or s.key_heads * s.size, **one)
+        self.positions = torch.randint(0, TABLE_ROWS, (n, s.tokens), device='cuda')
+        rows = max(16384, min(262144, s.tokens * n)) // BLOCK * BLOCK
+        order = torch.randperm(rows, device='cuda')
+        self.slots = torch.stack([order[(torch.arange(s.tokens, device='cuda') + i * s.tokens) % rows] for i in range(n)])
+        kind = dict(device='cuda', dtype=torch.uint8 if s.fp8 else torch.bfloat16)
+        row = s.rank + s.size if s.latent else s.key_heads * s.size
+        self.cache = torch.zeros(rows // BLOCK, BLOCK, row, **kind)
+        self.value_cache = None if s.latent else torch.zeros(rows // BLOCK, BLOCK, row, **kind)
+        angle = torch.arange(TABLE_ROWS, device='cuda')[:, None] * 10000 ** (-torch.arange(0, 1, 2 / s.size, device='cuda'))
+        self.wide_table = torch.cat([angle.cos(), angle.sin()], 1).float()
+        self.table = self.wide_table.bfloat16()
+        self.scale = torch.full((1,), 0.25, device='cuda')
+        self.blocks, self.rows = (self.slots // BLOCK).int(), (self.slots % BLOCK).int()
+        self.starts = torch.arange(s.tokens + 1, device='cuda').int()
+
+
+# ---- arms: name, a function of (sets, number of the set), whether it writes the rotated key back ----
+
+def heads(x, count, size):
+    return Heads(x.data_ptr(), count, count * size, size)
+
+
+def ours(regraft, key_result, overlap=0):
+    def run(sets, i, compile_only=0):
+        s = sets.shape
+        rotation = Rotation(sets.positions[i].data_ptr(), sets.table.data_ptr(), 0, TABLE_ROWS, s.size, s.size, 0,
+                            int(s.latent), 0)
+        row, slots = sets.cache.shape[2], Slots(sets.slots[i].data_ptr(), s.tokens)
+        scale = sets.scale.data_ptr() if s.fp8 else None
+
+        def cache(x):
+            return Cache(x.data_ptr(), 3 if s.fp8 else 0, x.shape[0], BLOCK, BLOCK * row, row, s.size, scale)
+        query, key = heads(sets.query[i], s.heads, s.size), heads(sets.key[i], s.key_heads, s.size)
+        if s.latent:
+            a = RopeLatentCache(s.tokens, s.size, s.rank, 0, rotation, query, key, heads(sets.value[i], 1, s.rank), Heads(),
+                                key_result, Heads(), slots, cache(sets.cache))
+            regraft.call('regraft_gpu_rope_latent_cache', a, overlap, compile_only)
+        else:
+            a = RopeCache(s.tokens, s.size, 0, 0, rotation, query, key, heads(sets.value[i], s.key_heads, s.size), Heads(),
+                          key_result, Heads(), slots, cache(sets.cache), cache(sets.value_cache), None, None, 0)
+            regraft.call('regraft_gpu_rope_cache', a, overlap, compile_only)
+    run.prepare = lambda sets: run(sets, 0, 1)
+    return run
+
+
+def vllm_fused(sets, i):
+    s = sets.shape
+    torch.ops._C_cache_ops.concat_and_cache_mla_rope_fused(
+        sets.positions[i], sets.query[i].view(s.tokens, s.heads, s.size), sets.key[i], sets.value[i], sets.table, False,
+        sets.slots[i], sets.cache, 'fp8' if s.fp8 else 'auto', sets.scale)
+
+
+def vllm_chain(sets, i):
+    s, kind = sets.shape, 'fp8' if sets.shape.fp8 else 'auto'
+    torch.ops._C.rotary_embedding(sets.positions[i], sets.query[i], sets.key[i], s.size, sets.table, not s.latent)
+    if s.latent:
+        torch.ops._C_cache_ops.concat_and_cache_mla(sets.value[i], sets.key[i], sets.cache, sets.slots[i], kind, sets.scale)
+    else:
+        def split(x):
+            return x.view(*x.shape[:-1], s.key_heads, s.size)
+        torch.ops._C_cache_ops.reshape_and_cache_flash(split(sets.key[i]), split(sets.value[i]), split(sets.cache),
+                                                       split(sets.value_cache), sets.slots[i], kind, sets.scale, sets.scale)
+
+
+class Requests(ctypes.Structure):
+    _fields_ = [(name, pointer) for name in ('batch', 'blocks', 'rows', 'starts')]
+
+
+def flashinfer(library):
+    def run(sets, i):
+        s, stream = sets.shape, pointer(torch.cuda.current_stream().cuda_stream)
+        at = [pointer(x.data_ptr()) for x in (sets.query[i], sets.key[i], sets.value[i], sets.cache)]
+        requests = Requests(sets.starts.data_ptr(), sets.blocks[i].data_ptr(), sets.rows[i].data_ptr(), sets.starts.data_ptr())
+        bad = library.flashinfer_rope(at[0], at[1], pointer(sets.wide_table.data_ptr()), pointer(sets.positions[i].data_ptr()),
+                                      s.tokens, s.heads, s.key_heads, s.size, int(s.latent), stream)
+        if s.latent:
+            bad |= library.flashinfer_append_latent(at[2], at[1], at[3], requests, s.tokens, s.rank, s.size, BLOCK, stream)
+        else:
+            bad |= library.flashinfer_append(at[1], at[2], at[3], pointer(sets.value_cache.data_ptr()), requests, s.tokens,
+                                             s.key_heads, s.size, BLOCK, stream)
+        if bad:
+            sys.exit(f'FlashInfer: CUDA error {bad}')
+    return run
+
+
+def rotated(x, cosine, sine, interleaved):
+    x = x.float()
+    a, b = (x[..., 0::2], x[..., 1::2]) if interleaved else x.chunk(2, -1)
+    a, b = a * cosine - b * sine, b * cosine + a * sine
+    return (torch.stack([a, b], -1).flatten(-2) if interleaved else torch.cat([a, b], -1)).bfloat16()
+
+
+def chain(query, key, value, positions, table, slots, cache, value_cache, latent: bool, size: int):
+    """The model's own code: rotation out of place, results copied back, rows put into the cache."""
+    cosine, sine = table[positions].float()[:, None].chunk(2, -1)
+    q, k = query.view(query.shape[0], -1, size), key.view(key.shape[0], -1, size)
+    k = rotated(k, cosine, sine, latent).flatten(1)
+    query.copy_(rotated(q, cosine, sine, latent).flatten(1))
+    if latent:
+        cache.flatten(0, 1).index_put_((slots,), torch.cat([value, k], -1))
+    else:
+        key.copy_(k)
+        cache.flatten(0, 1).index_put_((slots,), k)
+        value_cache.flatten(0, 1).index_put_((slots,), value)
+
+
+def inductor():
+    compiled = torch.compile(chain, dynamic=False)
+
+    def run(sets, i):
+        compiled(sets.query[i], sets.key[i], sets.value[i], sets.positions[i], sets.table, sets.slots[i], sets.cache,
+                 sets.value_cache, sets.shape.latent, sets.shape.size)
+    run.prepare = lambda sets: [run(sets, i) for i in (0, 0, 1)]
+    return run
+
+
+# ---- measuring ----
+
+def capture(run, sets, hot):
+    launches = max(40, sets.count)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for i in range(launches):
+            run(sets, 0 if hot else i % sets.count)
+    return graph, launches
+
+
+def measure(arms, sets, flushed):
+    graphs = []
+    for _, run, _ in arms:
+        getattr(run, 'prepare', lambda sets: run(sets, 0))(sets)
+        torch.cuda.synchronize()
+        graphs.append([capture(run, sets, hot) for hot in (0, 1)])
+    times = [[[], []] for _ in arms]
+    start, end = torch.cuda.Event(True), torch.cuda.Event(True)
+    half = flushed.numel() // 2
+    for round_ in range(-2, ROUNDS):
+        for hot in (0, 1):
+            for arm, pair in enumerate(graphs):
+                graph, launches = pair[hot]
+                if not hot:
+                    flushed[:half].copy_(flushed[half:])
+                start.record()
+                graph.replay()
+                end.record()
+                end.synchronize()
+                if round_ >= 0:
+                    times[arm][hot].append(start.elapsed_time(end) * 1000 / launches)
+    return [[sorted(t) for t in pair] for pair in times]
+
+
+def check(arms, shape):
+    """Every arm does the same work: the caches agree to what the arms' own rounding allows."""
+    results = []
+    for name, run, _ in arms:
+        torch.manual_seed(1)
+        sets = Sets(shape)
+        run(sets, 0)
+        torch.cuda.synchronize()
+        rows = sets.cache.flatten(0, 1)[sets.slots[0]]
+        rows = rows.view(torch.float8_e4m3fn).float() if shape.fp8 else rows.float()
+        results.append((name, rows, sets.query[0].float()))
+    for name, rows, query in results[1:]:
+        for what, a, b in (('cache', rows, results[0][1]), ('query', query, results[0][2])):
+            error = ((a - b).norm() / b.norm()).item()
+            if not error < 0.03:
+                sys.exit(f'{name}: its {what} is off by {error:.3g}')
+
+
+def copy_bandwidth():
+    a, b = (torch.empty(2 << 30, dtype=torch.uint8, device='cuda').fill_(k) for k in (1, 2))
+    start, end, best = torch.cuda.Event(True), torch.cuda.Event(True), 1e9
+    for _ in range(10):
+        start.record()
+        b.copy_(a)
+        end.record()
+        end.synchronize()
+        best = min(best, start.elapsed_time(end))
+    return 2 * a.numel() / best * 1000
+
+
+def main():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument('library')
+    p.add_argument('--vllm')
+    p.add_argument('--flashinfer')
+    p.add_argument('--inductor', action='store_true')
+    p.add_argument('--json')
+    p.add_argument('--quick', action='store_true')
+    o = p.parse_args()
+    regraft = Regraft(o.library)
+    if o.vllm:
+        torch.ops.load_library(o.vllm)
+    peer = ctypes.CDLL(o.flashinfer) if o.flashinfer else None
+    flushed = torch.zeros(256 << 20, dtype=torch.uint8, device='cuda')
+    bandwidth = copy_bandwidth()
+    lines = [dict(machine=regraft.name(), torch=torch.__version__, copy_bandwidth=bandwidth)]
+    print(f'{regraft.name()}; PyTorch {torch.__version__}; a copy moves {bandwidth / 1e12:.2f} TB/s')
+    print('us a launch, medians, cold / hot; in brackets the share of copy bandwidth, cold')
+    tokens = (8, 1024) if o.quick else (1, 8, 64, 256, 1024, 4096)
+    shapes = [Shape(True, h, 1, fp8, t) for fp8 in (False, True) for h in ((16,) if o.quick else (16, 64, 128)) for t in tokens]
+    shapes += [Shape(False, h, k, False, t) for h, k in ((32, 8), (8, 1)) for t in tokens]
+    for shape in shapes:
+        arms = [('ours', ours(regraft, CACHE_ONLY), False), ('ours, key in place', ours(regraft, IN_PLACE), True),
+                ('ours, constants overlap', ours(regraft, CACHE_ONLY, 1), False)]
+        if o.vllm:
+            arms += [('vLLM fused', vllm_fused, True)] if shape.latent else []
+            arms += [('vLLM chain', vllm_chain, True)]
+        if peer and not shape.fp8:
+            arms += [('FlashInfer', flashinfer(peer), True)]
+        if o.inductor and not shape.fp8:
+            torch._dynamo.reset()
+            arms += [('Inductor', inductor(), not shape.latent)]
+        if shape.tokens in (1, 1024):
+            check(arms, shape)
+        sets = Sets(shape)
+        times = measure(arms, sets, flushed)
+        label = f"{'latent' if shape.latent else 'grouped'} {shape.heads}/{shape.key_heads} {'fp8' if shape.fp8 else 'bf16'} {shape.tokens}"
+        cells = []
+        for (name, _, written), pair in zip(arms, times):
+            share = shape.bytes(written) / statistics.median(pair[0]) * 1e6 / bandwidth
+            cells.append(f'{name} {statistics.median(pair[0]):.2f} / {statistics.median(pair[1]):.2f} ({share:.0%})')
+            for hot, t in zip(('cold', 'hot'), pair):
+                lines.append(dict(shape=label, arm=name, **{hot: statistics.median(t)}, p10=t[len(t) // 10],
+                                  p90=t[-1 - len(t) // 10], bytes=shape.bytes(written)))
+        print(f'{label:22}', '; '.join(cells), flush=True)
+        del sets
+    if o.json:
+        with open(o.json, 'w') as f:
+            f.writelines(json.dumps(line) + '\n' for line in lines)
+
+
+main()
