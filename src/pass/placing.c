@@ -148,8 +148,7 @@ const char *placing_raw_write(struct placing *placing, const struct node *value,
                    : NULL;
 }
 
-const char *placing_obstacle(struct placing *placing, const struct node *value, struct node *writer) {
-    const struct place *place = memory_place(placing->memory, value);
+const char *placing_memory_obstacle(struct placing *placing, const struct place *place, const struct node *writer) {
     struct arena *arena = placing->graph->arena;
     struct node *root = place->root;
     if (!root || !place->exact) return "its place in memory is not known";
@@ -162,10 +161,19 @@ const char *placing_obstacle(struct placing *placing, const struct node *value, 
     if (caller) return text_format(arena, "%.*s is the caller's tensor and must not change", TEXT_ARGS(root->name));
     if (root->kind != node_placeholder && root->kind != node_call && root->kind != node_getitem)
         return "its memory is not the graph's own";
-    const char *raw = placing_raw_write(placing, value, writer);
-    if (raw) return raw;
-    if (placing->last_reader[root->index] <= writer->order) return NULL;
-    struct node *reader = find_reader(placing, root, place, writer);
+    return placing_raw_write(placing, root, writer);
+}
+
+struct node *placing_reader(struct placing *placing, const struct place *place, const struct node *writer) {
+    if (placing->last_reader[place->root->index] <= writer->order) return NULL;
+    return find_reader(placing, place->root, place, writer);
+}
+
+const char *placing_obstacle(struct placing *placing, const struct node *value, const struct node *writer) {
+    const struct place *place = memory_place(placing->memory, value);
+    const char *reason = placing_memory_obstacle(placing, place, writer);
+    if (reason) return reason;
+    struct node *reader = placing_reader(placing, place, writer);
     return reader ? reader_reason(placing, reader) : NULL;
 }
 

@@ -22,7 +22,11 @@ regraft_status placing_start(struct placing *placing, struct graph *graph, struc
 /* Whether the places of two values may overlap. */
 bool placing_overlap(struct placing *placing, const struct node *a, const struct node *b);
 /* Why the place of `value` must keep its contents behind `writer`, which wants to write it; NULL when it need not. */
-const char *placing_obstacle(struct placing *placing, const struct node *value, struct node *writer);
+const char *placing_obstacle(struct placing *placing, const struct node *value, const struct node *writer);
+/* The first half of that: why the place cannot be written whoever reads it. */
+const char *placing_memory_obstacle(struct placing *placing, const struct place *place, const struct node *writer);
+/* The second half: a node behind `writer` that reads old contents of the place, or NULL. */
+struct node *placing_reader(struct placing *placing, const struct place *place, const struct node *writer);
 /* Why a new version cannot live where the value is: an in-place call of the graph as it was read writes there later. */
 const char *placing_raw_write(struct placing *placing, const struct node *value, const struct node *writer);
 /* Why `result` cannot live in the memory of `value`: the graph itself writes it in place later, or a result of the graph
@@ -64,6 +68,11 @@ void placing_record(struct placing *placing, struct node *node, const struct nod
                     const char *remedy, bool own);
 
 void placing_note_own_copy(struct placing *placing, struct node *node);
+
+/* ---- place_readers.c ---- */
+
+/* Of a graph that is about to be placed: moves readers of old contents before what would overwrite these. */
+regraft_status place_readers(struct graph *graph, struct arena *scratch);
 
 /* ---- place_contract.c ---- */
 

@@ -1,0 +1,107 @@
+/* Readers of old contents, moved before the write where order allows: then the write needs no copy for them.
+ *
+ * Done before anything is placed, while each version is a value of its own: what a node reads is there from where that value
+ * is made, so that a reader may stand anywhere behind its arguments, as long as no raw call writes their memory in between.
+ * Only what computes from its arguments alone is moved, within its piece, and only when that leaves no reader in the way. */
+#include "pass/placing.h"
+
+enum { most_moved = 64 }; /* with what they need, for one write */
+
+struct moving {
+    struct placing *placing;
+    struct node *writer;
+    struct node *nodes[most_moved]; /* in an order in which they can stand before the writer */
+    uint32_t orders[most_moved];    /* what they had */
+    size_t count;
+    bool possible;
+};
+
+static bool can_move(const struct moving *moving, const struct node *node) {
+    bool update = node->kind == node_call && node->operation && node->operation->class == class_update;
+    return moving->count < most_moved && !update && node_is_pure(node) && node->piece == moving->writer->piece;
+}
+
+static void move(struct moving *moving, struct node *node);
+
+static void move_argument(void *user, struct value *value) {
+    struct moving *moving = user;
+    const struct node *reader = value->use.user;
+    struct node *argument = value->use.node;
+    const struct place *place = memory_place(moving->placing->memory, argument);
+    move(moving, argument);
+    if (moving->possible && place->root)
+        moving->possible =
+            !memory_written_between(moving->placing->memory, place->root, moving->writer->order - 1, reader->order);
+}
+
+/* Plans to move the node behind all that it needs; it then counts as standing where the writer does. */
+static void move(struct moving *moving, struct node *node) {
+    if (!moving->possible || (node->order <= moving->writer->order && node != moving->writer)) return;
+    moving->possible = can_move(moving, node);
+    if (moving->possible) node_each_use(node, move_argument, moving);
+    if (!moving->possible) return;
+    moving->possible = moving->count < most_moved;
+    if (!moving->possible) return;
+    moving->nodes[moving->count] = node;
+    moving->orders[moving->count++] = node->order;
+    node->order = moving->writer->order;
+}
+
+static void carry_out(struct moving *moving) {
+    struct graph *graph = moving->placing->graph;
+    for (size_t i = 0; i < moving->count; i++) {
+        graph_move(graph, moving->nodes[i], moving->writer);
+        graph_remark(graph, moving->nodes[i], true, "moved before %.*s, which overwrites what was read",
+                     TEXT_ARGS(moving->writer->name));
+    }
+}
+
+/* Moves all that read the place behind the writer, or none. */
+static void make_room(struct placing *placing, struct node *writer, const struct place *place) {
+    struct moving moving = {.placing = placing, .writer = writer, .possible = true};
+    struct node *reader;
+    if (placing_memory_obstacle(placing, place, writer)) return;
+    while (moving.possible && (reader = placing_reader(placing, place, writer))) move(&moving, reader);
+    if (moving.possible)
+        carry_out(&moving);
+    else
+        while (moving.count--) moving.nodes[moving.count]->order = moving.orders[moving.count];
+}
+
+static void make_room_for_call(struct placing *placing, struct node *call) {
+    const struct operation *operation = node_called_operation(call);
+    for (size_t i = 0; operation && i < operation->schema.argument_count; i++) {
+        const struct schema_argument *argument = &operation->schema.arguments[i];
+        const struct value *value = argument->written ? functionalized_keyword(call, argument->name) : NULL;
+        struct node *written = value ? value_as_node(value) : NULL;
+        if (written) make_room(placing, call, memory_place(placing->memory, written));
+    }
+}
+
+static regraft_status make_room_for_update(struct placing *placing, struct node *update) {
+    struct update_place written;
+    struct symbols *symbols = placing->graph->context->symbols;
+    TRY(memory_update(placing->memory, update, &written));
+    const struct place *own = memory_place(placing->memory, update),
+                       *base = written.base ? memory_place(placing->memory, written.base) : NULL;
+    if (!base || !base->exact || !own->exact) return REGRAFT_OK;
+    struct place place = *base;
+    if (written.exact) { /* in the memory of the base, which lies as the update does */
+        symint shift = symint_subtract(symbols, base->window.offset, own->window.offset);
+        place.window = written.window;
+        place.window.offset = symint_add(symbols, place.window.offset, shift);
+    }
+    make_room(placing, update, &place);
+    return REGRAFT_OK;
+}
+
+regraft_status place_readers(struct graph *graph, struct arena *scratch) {
+    struct placing placing;
+    TRY(placing_start(&placing, graph, scratch));
+    for (struct node *node = graph->first; node; node = node->next) {
+        if (node_is(node, operation_higher_order_auto_functionalized)) make_room_for_call(&placing, node);
+        bool update = node->kind == node_call && node->operation && node->operation->class == class_update;
+        if (update && node->type->kind == type_tensor) TRY(make_room_for_update(&placing, node));
+    }
+    return REGRAFT_OK;
+}
