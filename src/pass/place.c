@@ -245,19 +245,39 @@ static bool only_items_are_used(const struct node *call) {
     return true;
 }
 
+static void record_clones(struct placing *placing, struct node *call, const struct value *value, const char *why) {
+    bool list = value && (value->kind == value_list || value->kind == value_tuple);
+    struct node *written = value ? value_as_node(value) : NULL;
+    if (written) placing_record(placing, call, written, why, "a call that can be placed", false);
+    for (size_t i = 0; list && i < value->list.count; i++) record_clones(placing, call, &value->list.items[i], why);
+}
+
+/* A functionalised call that is left as it is: whoever runs it clones what it writes, or all bases of the other encoding. */
+static void leave_functional(struct placing *placing, struct node *call, const char *why) {
+    const struct operation *operation = node_called_operation(call);
+    const char *reason = text_format(placing->graph->arena, "the call stays functional: %s", why);
+    graph_remark(placing->graph, call, false, "stays functional: %s", why);
+    if (node_is(call, operation_higher_order_auto_functionalized_v2))
+        record_clones(placing, call, functionalized_keyword(call, TEXT("_all_bases")), reason);
+    else if (!operation)
+        placing_record(placing, call, call, reason, "the schema of the operation (--ops)", false);
+    else
+        for (size_t i = 0; i < operation->schema.argument_count; i++)
+            if (operation->schema.arguments[i].written)
+                record_clones(placing, call, functionalized_keyword(call, operation->schema.arguments[i].name), reason);
+}
+
 static regraft_status place_call(struct placing *placing, struct node *node) {
     struct call *call = arena_new(placing->scratch, struct call);
     struct node *raw;
     *call = (struct call){.placing = placing, .node = node, .operation = node_called_operation(node)};
-    if (!call->operation || !only_items_are_used(node) || !gather(call)) {
-        graph_remark(placing->graph, node, false, "stays functional: %s",
-                     call->operation ? "it writes a list, or its result is used as a whole"
-                                     : "its operation is in no table (--ops adds one)");
-        return REGRAFT_OK;
-    }
-    if (!can_copy_all(call)) {
-        graph_remark(placing->graph, node, false,
-                     "stays functional: the strides of what it writes are not known, or have no spelling");
+    const char *obstacle = !call->operation ? "its operation is in no table (--ops adds one)"
+                           : !only_items_are_used(node) || !gather(call)
+                               ? "it writes a list, or its result is used as a whole"
+                           : !can_copy_all(call) ? "the strides of what it writes are not known, or have no spelling"
+                                                 : NULL;
+    if (obstacle) {
+        leave_functional(placing, node, obstacle);
         return REGRAFT_OK;
     }
     TRY(choose_targets(call));
@@ -285,6 +305,8 @@ regraft_status pass_place(struct graph *graph, struct arena *scratch) {
         if (!node_is_functionalized_call(node)) TRY(place_contracts(&placing, node, true));
         if (node_is(node, operation_higher_order_auto_functionalized))
             TRY(place_call(&placing, node));
+        else if (node_is(node, operation_higher_order_auto_functionalized_v2))
+            leave_functional(&placing, node, "unify-functionalized has not rewritten it");
         else if (node->kind == node_call && node->operation && node->operation->class == class_update)
             TRY(place_update(&placing, node));
         else if (placing_is_write_back(&placing, node))

@@ -23,6 +23,7 @@ static enum operation_id update_view(const struct node *update) {
 static enum operation_id inplace_form(const struct node *update) {
     switch (update->operation->id) {
     case operation_aten_index_put_default:
+    case operation_aten__unsafe_index_put_default:
         return operation_aten_index_put__default;
     case operation_aten_index_copy_default:
         return operation_aten_index_copy__default;
@@ -127,12 +128,23 @@ static regraft_status update_obstacle(struct placing *placing, struct node *upda
     return REGRAFT_OK;
 }
 
+/* Why the update stays what it is, a copy with the new value in it. */
+static const char *cannot_place(struct placing *placing, const struct node *update, const struct node *base) {
+    if (update->type->kind != type_tensor || base->type->kind != type_tensor) return "its type is not known";
+    if (update_view(update) != operation_unknown || inplace_form(update) != operation_unknown) return NULL;
+    return text_format(placing->graph->arena, "no form of %s that writes in place is known",
+                       update->operation->target.data);
+}
+
 regraft_status place_update(struct placing *placing, struct node *update) {
     struct node *base = value_as_node(node_argument(update, 0)), *target = base;
-    bool known = update_view(update) != operation_unknown || inplace_form(update) != operation_unknown, there;
-    const char *reason;
-    if (!base || !update->users || !known || update->type->kind != type_tensor || base->type->kind != type_tensor)
+    bool there;
+    if (!base || !update->users) return REGRAFT_OK;
+    const char *reason = cannot_place(placing, update, base);
+    if (reason) {
+        placing_record(placing, update, base, reason, "an update of a window, or by index_put", false);
         return REGRAFT_OK;
+    }
     TRY(update_obstacle(placing, update, base, &reason, &there));
     if (reason && !placing_can_copy(placing, base)) { /* the update allocates by itself */
         placing_record(placing, update, update, reason, "the later reader standing before the write", false);
