@@ -5,14 +5,16 @@
 static struct live *internal(regraft_live *live) { return (struct live *)live; }
 static const struct live *const_live(const regraft_live *live) { return (const struct live *)live; }
 
+static regraft_status out_of_memory(struct context *context) {
+    context->diagnostics.message = "regraft: error: out of memory\n";
+    return REGRAFT_NO_MEMORY;
+}
+
 /* Every entry point that can allocate returns REGRAFT_NO_MEMORY from here when that fails. */
 #define ENTER(context_)                                                                                                \
     struct context *context = (context_);                                                                              \
     struct arena_guard guard;                                                                                          \
-    if (arena_guarded(context->arena, &guard)) {                                                                       \
-        context->diagnostics.message = "regraft: error: out of memory\n";                                              \
-        return REGRAFT_NO_MEMORY;                                                                                      \
-    }                                                                                                                  \
+    if (arena_guarded(context->arena, &guard)) return out_of_memory(context);                                          \
     diagnostics_clear(&context->diagnostics)
 #define LEAVE(status_)                                                                                                 \
     regraft_status status = (status_);                                                                                 \
@@ -62,12 +64,15 @@ static const char *print_expression(const struct live *live, int64_t number) {
 }
 
 const char *regraft_live_expression_text(regraft_live *live, int64_t number) {
-    struct arena *arena = internal(live)->context->arena;
+    struct context *context = internal(live)->context;
     struct arena_guard guard;
-    if (number < 0 || (uint64_t)number >= internal(live)->expressions.count || arena_guarded(arena, &guard))
+    if (number < 0 || (uint64_t)number >= internal(live)->expressions.count) return NULL;
+    if (arena_guarded(context->arena, &guard)) {
+        out_of_memory(context);
         return NULL;
+    }
     const char *text = print_expression(internal(live), number);
-    arena_unguard(arena, &guard);
+    arena_unguard(context->arena, &guard);
     return text;
 }
 

@@ -11,6 +11,7 @@ import sympy
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils import _pytree as pytree
 
 from . import importer as numbers
 from .importer import Unsupported
@@ -22,6 +23,7 @@ class Exporter:
     def __init__(self, graph, importer, keep_clones=True):
         self.graph, self.importer, self.keep_clones = graph, importer, keep_clones
         self.operators = {text: function for function, text in numbers.OPERATORS.items()}
+        self.views = {}  # windows of views that were evaluated: evaluating one with symbolic sizes takes milliseconds
         self.dead = []  # new nodes that others have taken the place of
         self.undo = []  # what to do, last first, to get the graph back
 
@@ -204,8 +206,25 @@ class Exporter:
             if "val" not in argument.meta:
                 raise Unsupported(f"{argument.name}, which {node.name} needs, has no value")
             return argument.meta["val"]
+        key = self._view_key(node, fake)
+        if key in self.views:
+            base = fake(node.args[0])
+            return pytree.tree_map(lambda window: base.as_strided(*window), self.views[key], is_leaf=_is_window)
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), fake)
-        return target(*args, **kwargs)
+        value = target(*args, **kwargs)
+        if key is not None and _lies_in(value, args[0]):
+            self.views[key] = pytree.tree_map(lambda view: (view.shape, view.stride(), view.storage_offset()), value)
+        return value
+
+    def _view_key(self, node, fake):
+        """What decides the windows that a view cuts out of its argument; None for what is surely no view."""
+        if not node.args or not isinstance(node.args[0], torch.fx.Node) or node.kwargs:
+            return None
+        base = fake(node.args[0])
+        if not isinstance(base, torch.Tensor):
+            return None
+        return (node.target, self.importer.type(base), self.importer.dimension(base.storage_offset()),
+                repr(node.args[1:]))
 
     def _compare(self, node, value, words):
         """The library and PyTorch must agree on what the node gives."""
@@ -304,6 +323,17 @@ class Exporter:
 
 # What a new node takes from the one that it stands for.
 TRACE_KEYS = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "original_aten")
+
+
+def _is_window(value):
+    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], torch.Size)
+
+
+def _lies_in(value, base):
+    """Whether all of a result is memory of the argument."""
+    views = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(view, torch.Tensor) and view.dtype == base.dtype and view is not base
+               and view.untyped_storage()._cdata == base.untyped_storage()._cdata for view in views)
 
 
 def _words(data):

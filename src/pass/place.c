@@ -160,7 +160,11 @@ static regraft_status choose_other_target(struct call *call, size_t index, const
     if (may_write_elsewhere(call, index)) written->elsewhere = reason;
     if (written->elsewhere)
         return placing_allocate(placing, call->node, written->value, &written->value->type->layout, &written->target);
-    return placing_copy(placing, call->node, written->value, reason, &written->target);
+    TRY(placing_copy(placing, call->node, written->value, reason, &written->target));
+    struct graph *graph = placing->graph;
+    if (call->operation->copied)
+        graph->copies.items[graph->copies.count - 1].remedy = "a kernel that touches what its schema says and no more";
+    return REGRAFT_OK;
 }
 
 /* Gives each written argument its target. */

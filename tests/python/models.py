@@ -1,4 +1,4 @@
-"""Small models with in-place custom operations, and what is to be seen of each: (model, inputs, copies that must be left)."""
+"""Small models with in-place custom operations."""
 import torch
 
 LIBRARY = torch.library.Library("regraft_test", "DEF")

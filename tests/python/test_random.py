@@ -27,7 +27,7 @@ def views(draw):
 def steps(draw):
     """One statement on the list of values: it changes one of them in place, or adds one."""
     value, other = draw(st.integers(0, 7)), draw(st.integers(0, 7))
-    view, second = draw(views())[1], draw(views())[1]
+    view = draw(views())[1]
     factor = draw(st.sampled_from([0.5, 2.0, 3.0]))
     kind = draw(st.sampled_from(["mul", "add", "copy", "rotate", "rotate two", "clone", "compute", "keep"]))
 
@@ -57,7 +57,7 @@ def steps(draw):
 def test_random_modules(program, second_encoding, whole):
     def model(x, y):
         values = [x * 1.5, y]
-        for kind, step in program:
+        for _, step in program:
             step(values)
         return tuple(values[2:]) + ((values[0],) if whole else (values[0].sum(),))
     generator = torch.Generator().manual_seed(0)

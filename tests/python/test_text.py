@@ -1,5 +1,5 @@
-"""Text and live graph give the same: every captured graph whose operations exist here, made live, through the bridge, printed
-again, against what the tool makes of the text."""
+"""Text and live graph give the same: every captured graph whose operations exist here, made live, through the bridge,
+printed again, against what the tool makes of the text."""
 import re
 
 import pytest

@@ -533,6 +533,8 @@ static size_t count_copies(struct context *context, bool keep) {
                          REGRAFT_OK);
     if (pipeline_run(graph, PLACED, NULL) != REGRAFT_OK) fail_msg("%s", context->diagnostics.message);
     if (keep) assert_string_equal(graph->copies.items[0].why, "it writes the gaps too");
+    if (keep)
+        assert_string_equal(graph->copies.items[0].remedy, "a kernel that touches what its schema says and no more");
     return graph->copies.count;
 }
 
