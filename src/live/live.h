@@ -48,7 +48,7 @@ regraft_status live_fail(struct live *live, const char *format, ...) __attribute
 /* ---- build.c and edits.c ---- */
 
 regraft_status live_build(struct live *live, const regraft_live_node *nodes, size_t node_count,
-                          const regraft_value *values, size_t value_count, struct graph **graph);
-regraft_status live_edits(struct live *live, struct graph *graph, regraft_edits *edits);
+                          const regraft_value *values, size_t value_count, struct graph **result);
+regraft_status live_edits(struct live *live, struct graph *graph, regraft_edits *result);
 
 #endif

@@ -78,10 +78,10 @@ regraft_status live_dimension(struct live *live, regraft_dimension dimension, sy
         *result = symint_constant(live->context->symbols, dimension);
         return REGRAFT_OK;
     }
-    if ((uint64_t)~dimension >= live->expressions.count)
-        return live_fail(live, "there is no expression %lld; there are %zu", (long long)~dimension,
-                         live->expressions.count);
-    *result = live->expressions.items[~dimension];
+    size_t number = (size_t)~dimension;
+    if (number >= live->expressions.count)
+        return live_fail(live, "there is no expression %zu; there are %zu", number, live->expressions.count);
+    *result = live->expressions.items[number];
     return REGRAFT_OK;
 }
 
