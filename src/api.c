@@ -64,23 +64,29 @@ regraft_status regraft_operations_add(regraft_context *public, const char *name,
     return status;
 }
 
-static regraft_status add_rules(struct context *context, const struct source *source) {
-    struct rules *rules;
-    TRY(rules_of(context, &rules));
-    return rules_read(context, source, rules);
-}
-
-regraft_status regraft_rules_add(regraft_context *public, const char *name, const char *text, size_t length) {
-    struct context *context = internal(public);
+/* Hands a text to a reader of rules or of their configuration. */
+static regraft_status read_rules(struct context *context, const char *name, const char *text, size_t length,
+                                 regraft_status (*read)(struct context *context, const struct source *source,
+                                                        struct rules *rules)) {
     struct arena_guard guard;
+    struct rules *rules;
     if (arena_guarded(context->arena, &guard)) return out_of_memory(context);
     diagnostics_clear(&context->diagnostics);
     struct source *source = arena_new(context->arena, struct source);
     *source = (struct source){text_string(context->arena, text_of(name)),
                               text_copy(context->arena, (struct text){text, length})};
-    regraft_status status = add_rules(context, source);
+    regraft_status status = rules_of(context, &rules);
+    if (status == REGRAFT_OK) status = read(context, source, rules);
     arena_unguard(context->arena, &guard);
     return status;
+}
+
+regraft_status regraft_rules_add(regraft_context *public, const char *name, const char *text, size_t length) {
+    return read_rules(internal(public), name, text, length, rules_read);
+}
+
+regraft_status regraft_rules_configure(regraft_context *public, const char *name, const char *text, size_t length) {
+    return read_rules(internal(public), name, text, length, rules_configure);
 }
 
 regraft_status regraft_contract_add(regraft_context *public, const char *contract) {
@@ -210,6 +216,12 @@ regraft_remark regraft_graph_remark(const regraft_graph *public, size_t index) {
     const struct remark *remark = &graph->remarks.items[index];
     return (regraft_remark){remark->pass, terminated(graph->arena, remark->node),
                             terminated(graph->arena, remark->source), remark->text, remark->applied};
+}
+
+size_t regraft_graph_warning_count(const regraft_graph *graph) { return const_graph(graph)->warnings.count; }
+
+const char *regraft_graph_warning(const regraft_graph *graph, size_t index) {
+    return const_graph(graph)->warnings.items[index];
 }
 
 /* A later pass may have removed a copy that turned out to be of no use. */

@@ -75,6 +75,10 @@ REGRAFT_API regraft_status regraft_contract_add(regraft_context *context, const 
 REGRAFT_API regraft_status regraft_rules_add(regraft_context *context, const char *name, const char *text,
                                              size_t length);
 
+/* Says which rules are on, off or automatic: `RULE on|off|auto [platform=NAME] [tokens=RANGE]`, a line each. */
+REGRAFT_API regraft_status regraft_rules_configure(regraft_context *context, const char *name, const char *text,
+                                                   size_t length);
+
 /* ---- reading and printing ---- */
 
 /* What to take out of a file that holds more than one graph. Fill with REGRAFT_READ_OPTIONS_INIT first. */
@@ -129,6 +133,10 @@ typedef struct regraft_remark {
 } regraft_remark;
 REGRAFT_API size_t regraft_graph_remark_count(const regraft_graph *graph);
 REGRAFT_API regraft_remark regraft_graph_remark(const regraft_graph *graph, size_t index);
+
+/* What the passes want to be seen: a rule that was asked for by name and fired nowhere, with its reasons. */
+REGRAFT_API size_t regraft_graph_warning_count(const regraft_graph *graph);
+REGRAFT_API const char *regraft_graph_warning(const regraft_graph *graph, size_t index);
 
 /* The copies that a placed graph contains (pass `place`), in program order. */
 typedef struct regraft_copy {

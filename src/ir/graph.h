@@ -125,7 +125,7 @@ struct copy {
 };
 
 /* What became of a rule at one place (pass `fuse`). */
-enum fusion_outcome { fusion_fired, fusion_beaten, fusion_failed };
+enum fusion_outcome { fusion_fired, fusion_beaten, fusion_failed, fusion_off };
 struct fusion {
     struct text rule;
     enum fusion_outcome outcome;
@@ -169,6 +169,7 @@ struct graph {
     VECTOR(struct copy) copies; /* of a placed graph */
     bool explain_fusions;       /* `fuse` records failures too, not only what fired */
     VECTOR(struct fusion) fusions;
+    VECTOR(const char *) warnings;       /* that a user should see: `the rule x was asked for and fired nowhere: ...` */
     bool placed;                         /* every write names its buffer: the stage after `place` */
     bool traced;                         /* contracts_note_traced was here */
     const char *pass;                    /* the pass that runs, for remarks */

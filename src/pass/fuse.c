@@ -17,11 +17,13 @@ struct fusing {
     struct arena *scratch;
     unsigned platform;
     struct token_range tokens;
-    rule_list rules;          /* that may fire here */
-    struct map *by_operation; /* of the anchor -> rule_list */
+    struct map *by_operation[stage_count]; /* of the anchor -> rule_list */
+    rule_list rules[stage_count];          /* that may fire here */
+    rule_list asked;                       /* for by name */
+    bool explain;                          /* record failures too */
 };
 
-enum { most_rounds = 16 };
+enum { most_rounds = 16, most_reasons = 4 };
 
 /* ---- which rules ---- */
 
@@ -43,36 +45,12 @@ static regraft_status read_parameters(struct fusing *fusing) {
                 "expected a range of tokens such as 1-256, 64 or 1-");
 }
 
-static bool applies(const struct fusing *fusing, const struct rule *rule) {
-    return (rule->platforms & fusing->platform) && rule->tokens.least <= fusing->tokens.least &&
-           rule->tokens.most >= fusing->tokens.most;
-}
-
 static void add_rule(struct fusing *fusing, const struct rule *rule) {
     const struct operation *operation = rule->match.statements.items[rule->anchor].operation;
-    void **slot = map_slot(fusing->by_operation, &operation, sizeof operation);
+    void **slot = map_slot(fusing->by_operation[rule->stage], &operation, sizeof operation);
     if (!*slot) *slot = arena_new(fusing->scratch, rule_list);
     vector_push(fusing->scratch, (rule_list *)*slot, rule);
-    vector_push(fusing->scratch, &fusing->rules, rule);
-}
-
-static regraft_status choose_rules(struct fusing *fusing) {
-    struct context *context = fusing->graph->context;
-    const struct parameter *named = parameter_find(fusing->graph, "rules");
-    struct rules *rules;
-    TRY(rules_of(context, &rules));
-    for (size_t i = 0; named && i < named->values.count; i++)
-        if (!rules_find(rules, named->values.items[i].text))
-            return fail(&context->diagnostics, REGRAFT_USAGE, named->values.items[i].position,
-                        "there is no rule '%.*s'; `regraft rules` lists them", TEXT_ARGS(named->values.items[i].text));
-    for (size_t i = 0; i < rules->items.count; i++) {
-        const struct rule *rule = rules->items.items[i];
-        bool wanted = !named;
-        for (size_t k = 0; named && k < named->values.count; k++)
-            wanted = wanted || text_equal(named->values.items[k].text, rule->name);
-        if (wanted && applies(fusing, rule)) add_rule(fusing, rule);
-    }
-    return REGRAFT_OK;
+    vector_push(fusing->scratch, &fusing->rules[rule->stage], rule);
 }
 
 /* ---- what is recorded ---- */
@@ -92,7 +70,7 @@ static void record(struct graph *graph, struct fusion fusion) {
 
 static void record_failure(struct fusing *fusing, const struct rule *rule, const struct node *anchor,
                            const struct failure *failure) {
-    if (!fusing->graph->explain_fusions) return;
+    if (!fusing->explain) return;
     const struct node *node = failure->node ? failure->node : anchor;
     record(fusing->graph, (struct fusion){.rule = rule->name,
                                           .outcome = fusion_failed,
@@ -107,7 +85,7 @@ static void record_failure(struct fusing *fusing, const struct rule *rule, const
 
 static void record_match(struct fusing *fusing, const struct match *match, const struct match *better) {
     const struct node *anchor = match->calls[match->rule->anchor];
-    if (better && !fusing->graph->explain_fusions) return;
+    if (better && !fusing->explain) return;
     const char *text = better ? text_format(fusing->graph->arena, "the rule %.*s, which also matches here, saves more",
                                             TEXT_ARGS(better->rule->name))
                               : "";
@@ -120,12 +98,84 @@ static void record_match(struct fusing *fusing, const struct match *match, const
                                           .remedy = ""});
 }
 
+/* ---- which rules ---- */
+
+/* `on=NAME,...` and `off=NAME,...` of the pipeline go before what a configuration says. */
+static regraft_status read_states(struct fusing *fusing, struct rules *rules, const char *name, enum rule_state state) {
+    struct context *context = fusing->graph->context;
+    const struct parameter *parameter = parameter_find(fusing->graph, name);
+    for (size_t i = 0; parameter && i < parameter->values.count; i++) {
+        const struct parameter_value *value = &parameter->values.items[i];
+        TRY(rules_check_name(context, rules, value->text, value->position));
+        vector_push(context->arena, &rules->settings, rule_setting_for(value->text, state, value->position));
+    }
+    return REGRAFT_OK;
+}
+
+static bool is_named(const struct parameter *parameter, struct text name) {
+    for (size_t i = 0; parameter && i < parameter->values.count; i++)
+        if (text_equal(parameter->values.items[i].text, name)) return true;
+    return false;
+}
+
+/* Rules that do not run are recorded with the reason. */
+static void choose_rule(struct fusing *fusing, const struct rules *rules, const struct rule *rule,
+                        const struct parameter *named) {
+    struct graph *graph = fusing->graph;
+    struct rule_decision decision = rule_decide(graph->arena, rules, rule, fusing->platform, fusing->tokens);
+    bool asked = is_named(named, rule->name) || decision.asked;
+    if (named && !is_named(named, rule->name)) return;
+    if (asked) vector_push(fusing->scratch, &fusing->asked, rule);
+    if (decision.runs)
+        add_rule(fusing, rule);
+    else if (graph->explain_fusions || asked)
+        record(graph, (struct fusion){.rule = rule->name, .outcome = fusion_off, .text = decision.why, .remedy = ""});
+}
+
+static regraft_status choose_rules(struct fusing *fusing) {
+    const struct parameter *named = parameter_find(fusing->graph, "rules");
+    struct rules *rules;
+    TRY(rules_of(fusing->graph->context, &rules));
+    size_t settings = rules->settings.count;
+    for (size_t i = 0; named && i < named->values.count; i++)
+        TRY(rules_check_name(fusing->graph->context, rules, named->values.items[i].text,
+                             named->values.items[i].position));
+    TRY(read_states(fusing, rules, "on", rule_on));
+    TRY(read_states(fusing, rules, "off", rule_off));
+    for (size_t i = 0; i < rules->items.count; i++) choose_rule(fusing, rules, rules->items.items[i], named);
+    rules->settings.count = settings; /* those of the pipeline are for this run */
+    return REGRAFT_OK;
+}
+
+/* A rule that was asked for by name and fires nowhere is a warning, with its reasons. */
+static void warn(struct fusing *fusing, const struct rule *rule) {
+    struct graph *graph = fusing->graph;
+    struct builder out;
+    size_t reasons = 0;
+    builder_init(&out, graph->arena);
+    builder_format(&out, "the rule %.*s was asked for and fired nowhere", TEXT_ARGS(rule->name));
+    for (size_t i = 0; i < graph->fusions.count; i++) {
+        const struct fusion *fusion = &graph->fusions.items[i];
+        if (!text_equal(fusion->rule, rule->name)) continue;
+        if (fusion->outcome == fusion_fired) return;
+        if (reasons++ == most_reasons) break;
+        builder_string(&out, reasons == 1 ? ": " : "; ");
+        if (fusion->anchor.length) builder_format(&out, "at %.*s: ", TEXT_ARGS(fusion->anchor));
+        builder_string(&out, fusion->text);
+    }
+    if (!reasons)
+        builder_format(&out, ": the graph has no call of %.*s",
+                       TEXT_ARGS(rule->match.statements.items[rule->anchor].operation->target));
+    vector_push(graph->arena, &graph->warnings, out.data);
+}
+
 /* ---- finding ---- */
 
-static regraft_status find_matches(struct fusing *fusing, struct matcher *matcher, match_list *matches) {
+static regraft_status find_matches(struct fusing *fusing, enum rule_stage stage, struct matcher *matcher,
+                                   match_list *matches) {
     for (struct node *node = fusing->graph->first; node; node = node->next) {
         const struct operation *operation = node_called_operation(node);
-        const rule_list *rules = operation ? map_get(fusing->by_operation, &operation, sizeof operation) : NULL;
+        const rule_list *rules = operation ? map_get(fusing->by_operation[stage], &operation, sizeof operation) : NULL;
         for (size_t i = 0; rules && i < rules->count; i++) {
             struct match *match = matcher_try(matcher, rules->items[i], node);
             if (match)
@@ -204,13 +254,17 @@ static void claim(struct claims *claims, const struct match *match) {
 }
 
 /* The better match first; of equal ones that which was found first. */
-static void sort_matches(struct matcher *matcher, match_list *matches) {
-    for (size_t i = 1; i < matches->count; i++) {
-        struct match *match = matches->items[i];
-        size_t k = i;
-        for (; k > 0 && better(matcher, match, matches->items[k - 1]); k--) matches->items[k] = matches->items[k - 1];
-        matches->items[k] = match;
+static void sort_matches(struct fusing *fusing, struct matcher *matcher, struct match **matches, size_t count) {
+    size_t half = count / 2, left = 0, right = half;
+    if (count < 2) return;
+    sort_matches(fusing, matcher, matches, half);
+    sort_matches(fusing, matcher, matches + half, count - half);
+    struct match **sorted = arena_array(fusing->scratch, struct match *, count);
+    for (size_t i = 0; i < count; i++) {
+        bool take_right = left == half || (right < count && better(matcher, matches[right], matches[left]));
+        sorted[i] = matches[take_right ? right++ : left++];
     }
+    memcpy(matches, sorted, count * sizeof *matches);
 }
 
 static regraft_status apply(struct fusing *fusing, struct matcher *matcher, match_list *matches, bool *any) {
@@ -218,7 +272,7 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
     struct claims claims = {arena_array(fusing->scratch, const struct match *, fusing->graph->node_limit),
                             arena_array(fusing->scratch, const struct match *, fusing->graph->node_limit)};
     *any = false;
-    sort_matches(matcher, matches);
+    sort_matches(fusing, matcher, matches->items, matches->count);
     for (size_t i = 0; i < matches->count; i++) {
         struct match *match = matches->items[i];
         bool done;
@@ -238,21 +292,86 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
     return REGRAFT_OK;
 }
 
-regraft_status pass_fuse(struct graph *graph, struct arena *scratch) {
-    struct fusing fusing = {.graph = graph, .scratch = scratch, .by_operation = map_create(scratch)};
-    TRY(read_parameters(&fusing));
-    TRY(choose_rules(&fusing));
-    bool any = true;
+/* ---- graphs that were cut ---- */
+
+/* Whether the value, or a view of it, is returned by the graph. */
+static bool is_returned(const struct node *value) {
+    for (const struct value *use = value->users; use; use = use->use.next) {
+        const struct node *user = use->use.user;
+        bool view = user->kind == node_call && user->operation && user->operation->class == class_view;
+        if (user->kind == node_output) return true;
+        if ((view || user->kind == node_getitem || user->kind == node_rename) && is_returned(user)) return true;
+    }
+    return false;
+}
+
+static bool has_operation(const struct graph *graph, const struct operation *operation) {
+    for (const struct node *node = graph->first; node; node = node->next)
+        if (node_called_operation(node) == operation) return true;
+    return false;
+}
+
+/* The rule needs an operation that the graph has nowhere, and here is another of its operations, whose result is returned:
+ * the one that is missing stands in another piece. */
+static void explain_cut(struct fusing *fusing, const struct rule *rule, const struct operation *missing) {
+    for (struct node *node = fusing->graph->first; node; node = node->next) {
+        const struct operation *called = node_called_operation(node);
+        bool found = false;
+        for (size_t i = 0; called && i < rule->match.statements.count; i++)
+            found = found || rule->match.statements.items[i].operation == called;
+        if (!found || !operation_writes(called) || !is_returned(node)) continue;
+        record(fusing->graph,
+               (struct fusion){
+                   .rule = rule->name,
+                   .outcome = fusion_failed,
+                   .anchor = node->name,
+                   .node = node->name,
+                   .source = source_of(node),
+                   .text = text_format(fusing->graph->arena,
+                                       "the graph was cut there: it returns what %.*s gives, and %.*s is not in it",
+                                       TEXT_ARGS(node->name), TEXT_ARGS(missing->target)),
+                   .remedy = "both in one graph: vLLM's use_inductor_graph_partition, or splitting_ops without "
+                             "the cache write",
+                   .progress = 2});
+    }
+}
+
+static void explain_cuts(struct fusing *fusing) {
+    for (size_t stage = 0; stage < stage_count; stage++)
+        for (size_t i = 0; i < fusing->rules[stage].count; i++) {
+            const struct rule *rule = fusing->rules[stage].items[i];
+            const struct operation *missing = rule->match.statements.items[rule->anchor].operation;
+            if (missing->effect == effect_writes_state && !has_operation(fusing->graph, missing))
+                explain_cut(fusing, rule, missing);
+        }
+}
+
+/* All that one stage finds, and what that brings about. */
+static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
+    struct graph *graph = fusing->graph;
+    bool any = fusing->rules[stage].count > 0;
     for (size_t round = 0; any && round < most_rounds; round++) {
         struct memory *memory;
         struct matcher matcher;
         match_list matches = {0};
         TRY(memory_of(graph, &memory));
-        matcher_init(&matcher, graph, memory, graph->explain_fusions ? graph->arena : scratch);
-        matcher.explain = graph->explain_fusions;
+        matcher_init(&matcher, graph, memory, fusing->explain ? graph->arena : fusing->scratch);
+        matcher.explain = fusing->explain;
         matcher.exact = text_is(parameter_text(graph, "rounding", "any"), "exact");
-        TRY(find_matches(&fusing, &matcher, &matches));
-        TRY(apply(&fusing, &matcher, &matches, &any));
+        TRY(find_matches(fusing, stage, &matcher, &matches));
+        TRY(apply(fusing, &matcher, &matches, &any));
     }
+    return REGRAFT_OK;
+}
+
+regraft_status pass_fuse(struct graph *graph, struct arena *scratch) {
+    struct fusing fusing = {.graph = graph, .scratch = scratch};
+    for (size_t i = 0; i < stage_count; i++) fusing.by_operation[i] = map_create(scratch);
+    TRY(read_parameters(&fusing));
+    TRY(choose_rules(&fusing));
+    fusing.explain = graph->explain_fusions || fusing.asked.count;
+    for (size_t i = 0; i < stage_count; i++) TRY(run_stage(&fusing, (enum rule_stage)i));
+    if (fusing.explain) explain_cuts(&fusing);
+    for (size_t i = 0; i < fusing.asked.count; i++) warn(&fusing, fusing.asked.items[i]);
     return REGRAFT_OK;
 }

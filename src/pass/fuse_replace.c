@@ -227,7 +227,10 @@ static regraft_status insert_statement(struct replacement *replacement, const st
     if (statement->kind == statement_halves || statement->kind == statement_pairs)
         return insert_once(replacement, statement);
     if (statement->kind == statement_shape) {
-        const struct layout *like = &variable_value(replacement, statement->arguments[1].index)->type->layout;
+        const struct pattern *wanted = &statement->arguments[1];
+        const struct node *shaped = wanted->kind == pattern_matched ? replacement->match->values[wanted->index]
+                                                                    : variable_value(replacement, wanted->index);
+        const struct layout *like = &shaped->type->layout;
         return insert_shape(replacement, statement, like->sizes, like->rank);
     }
     if (statement->kind == statement_same) {

@@ -48,7 +48,7 @@ bool same_value(const struct node *a, const struct node *b) {
 const char *what_is(struct arena *arena, const struct node *node) {
     const struct node *source = node->kind == node_getitem ? value_as_node(&node->arguments[0]) : node;
     if (!source) return "something else";
-    if (source->kind == node_placeholder) return "an input of the graph";
+    if (source->kind == node_placeholder) return "an input of the graph, which was cut there";
     const struct operation *called = node_called_operation(source);
     struct text target = called ? called->target : source->target;
     bool raw = called && operation_writes(called) && !node_is_functionalized_call(source);

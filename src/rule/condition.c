@@ -2,6 +2,7 @@
 
 #include "ir/contract.h"
 #include "ir/effect.h"
+#include "rule/matching.h"
 #include "rule/repetition.h"
 
 /* ---- functions ---- */
@@ -156,6 +157,29 @@ static enum answer repeats_pairs(struct matcher *matcher, size_t variable, const
     return repeats(matcher, variable, repetition_pairs, why);
 }
 
+/* The value of the argument `layer_name` of a call, or NULL. */
+static const struct value *layer_of(const struct node *call) {
+    const struct operation *operation = node_called_operation(call);
+    size_t index = operation ? schema_find_argument(&operation->schema, TEXT("layer_name")) : SIZE_MAX;
+    return index == SIZE_MAX ? NULL : call_argument_value(call, operation, index);
+}
+
+/* Whether the calls that are ordered behind a cache write by its result are of the layer that it writes. */
+static enum answer is_of_same_layer(struct matcher *matcher, size_t variable, const char **why) {
+    const struct node *value = matcher->match->values[variable];
+    const struct value *layer = value ? layer_of(value) : NULL;
+    if (why) *why = "";
+    for (const struct value *use = layer ? value->users : NULL; use; use = use->use.next) {
+        const struct value *other = layer_of(use->use.user);
+        if (!other || same_constant(layer, other)) continue;
+        if (why)
+            *why = text_format(matcher->arena, "%.*s, which is ordered behind %.*s, is of another layer",
+                               TEXT_ARGS(use->use.user->name), TEXT_ARGS(value->name));
+        return answer_no;
+    }
+    return answer_yes;
+}
+
 static const struct rule_function functions[] = {
     {"size", false, true, true, false, size_of, NULL},
     {"stride", false, true, true, false, stride_of, NULL},
@@ -165,6 +189,7 @@ static const struct rule_function functions[] = {
     {"dtype", false, false, false, false, NULL, NULL},
     {"contiguous", false, false, false, true, NULL, is_contiguous},
     {"used", false, false, false, true, NULL, is_used},
+    {"same_layer", false, false, false, true, NULL, is_of_same_layer},
     {"owed_contiguous", false, false, false, true, NULL, is_owed_contiguous},
     {"read_as_key", false, false, false, true, NULL, is_read_as_key},
     {"repeats_halves", false, false, false, true, NULL, repeats_halves},

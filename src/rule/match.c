@@ -151,8 +151,10 @@ static bool define_by_call(struct matcher *matcher, const struct definition *def
     const struct rule_statement *statement = statement_at(matcher, definition->statement);
     struct node *call = call_of_result(statement, definition->result, node);
     if (call) return match_call(matcher, definition->statement, call, goals);
-    return match_fails(matcher, node, NULL, "expected %.*s, found %s", TEXT_ARGS(statement->operation->target),
-                       what_is(matcher->arena, node));
+    match_fails(matcher, node, NULL, "expected %.*s, found %s", TEXT_ARGS(statement->operation->target),
+                what_is(matcher->arena, node));
+    return match_remedy(matcher, "%.*s as a result of %.*s", TEXT_ARGS(node->name),
+                        TEXT_ARGS(statement->operation->target));
 }
 
 /* ---- the same elements ---- */

@@ -168,8 +168,11 @@ static bool bind_dtype(struct matcher *matcher, size_t attribute, enum dtype dty
     }
     if (binding->dtype == dtype) return true;
     struct text name = matcher->match->rule->attributes.items[attribute].name;
-    return match_fails(matcher, node, NULL, "%.*s is %s elsewhere, and %.*s is %s", TEXT_ARGS(name),
-                       dtype_abbreviation(binding->dtype), TEXT_ARGS(node->name), dtype_abbreviation(dtype));
+    match_fails(matcher, node, NULL, "%.*s is %s elsewhere, and %.*s, %s, is %s", TEXT_ARGS(name),
+                dtype_abbreviation(binding->dtype), TEXT_ARGS(node->name), what_is(matcher->arena, node),
+                dtype_abbreviation(dtype));
+    return match_remedy(matcher, "%.*s in %s, without a cast", TEXT_ARGS(node->name),
+                        dtype_abbreviation(binding->dtype));
 }
 
 static bool match_attribute(struct matcher *matcher, size_t attribute, const struct value *value,

@@ -105,6 +105,13 @@ static regraft_status read_platforms(struct rule_reader *reader) {
     return REGRAFT_OK;
 }
 
+static regraft_status read_stage(struct rule_reader *reader) {
+    struct text rest = rest_of_line(rule_cursor(reader));
+    reader->rule->stage = text_is(rest, "raise") ? stage_raise : stage_fuse;
+    if (text_is(rest, "raise") || text_is(rest, "fuse")) return REGRAFT_OK;
+    return cursor_fail(rule_cursor(reader), rest, "expected raise or fuse");
+}
+
 static regraft_status read_tokens(struct rule_reader *reader) {
     struct text rest = rest_of_line(rule_cursor(reader));
     if (token_range_parse(rest, &reader->rule->tokens)) return REGRAFT_OK;
@@ -150,11 +157,12 @@ static const struct section {
     regraft_status (*begin)(struct rule_reader *reader);
     bool optional;
 } sections[] = {
-    {"summary", block_none, read_summary, false}, {"platforms", block_none, read_platforms, true},
-    {"tokens", block_none, read_tokens, true},    {"values", block_values, begin_values, false},
-    {"saves", block_none, read_saves, true},      {"match", block_match, begin_match, false},
-    {"where", block_where, begin_values, true},   {"rounding", block_rounding, begin_values, true},
-    {"kernel", block_kernel, begin_values, true}, {"replace", block_replace, begin_replace, false},
+    {"summary", block_none, read_summary, false},    {"stage", block_none, read_stage, true},
+    {"platforms", block_none, read_platforms, true}, {"tokens", block_none, read_tokens, true},
+    {"values", block_values, begin_values, false},   {"saves", block_none, read_saves, true},
+    {"match", block_match, begin_match, false},      {"where", block_where, begin_values, true},
+    {"rounding", block_rounding, begin_values, true},
+    {"kernel", block_kernel, begin_values, true},    {"replace", block_replace, begin_replace, false},
 };
 enum { section_count = sizeof sections / sizeof *sections };
 
@@ -175,7 +183,7 @@ static regraft_status read_block_line(struct rule_reader *reader, enum block blo
         return REGRAFT_OK;
     default:
         return cursor_expected(rule_cursor(reader),
-                               "a section: summary, platforms, tokens, values, saves, match, where, "
+                               "a section: summary, stage, platforms, tokens, values, saves, match, where, "
                                "rounding, kernel or replace, with a colon");
     }
 }
@@ -290,6 +298,7 @@ static regraft_status read_rule(struct rule_reader *reader, const struct rules *
 static struct rule *new_rule(struct arena *arena) {
     struct rule *rule = arena_new(arena, struct rule);
     rule->platforms = platform_cpu | platform_cuda | platform_rocm;
+    rule->stage = stage_fuse;
     rule->tokens = (struct token_range){1, INT64_MAX};
     return rule;
 }

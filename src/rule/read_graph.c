@@ -2,6 +2,9 @@
 #include "ir/effect.h"
 #include "rule/reading.h"
 
+/* Behind this, node_variables counts variables of the match: names that a replacement does not define itself. */
+enum { first_matched = 1 << 16 };
+
 /* ---- names ---- */
 
 static void bind_node(struct rule_reader *reader, const struct node *node, size_t variable) {
@@ -11,8 +14,10 @@ static void bind_node(struct rule_reader *reader, const struct node *node, size_
     *map_slot_text(reader->variables, node->name) = (void *)(uintptr_t)(variable + 1);
 }
 
+/* SIZE_MAX: the graph that is being read defines no such name. */
 static size_t find_variable(const struct rule_reader *reader, struct text name) {
-    return (size_t)(uintptr_t)map_get_text(reader->variables, name) - 1;
+    size_t variable = (size_t)(uintptr_t)map_get_text(reader->variables, name) - 1;
+    return variable >= first_matched ? SIZE_MAX : variable;
 }
 
 regraft_status start_graph(struct rule_reader *reader, struct rule_graph *graph) {
@@ -26,6 +31,10 @@ regraft_status start_graph(struct rule_reader *reader, struct rule_graph *graph)
         if (graph != &rule->match) vector_push(arena, &graph->variables, variable);
         bind_node(reader, graph_insert(reader->fx.graph, NULL, node_placeholder, variable.name, 0), i);
     }
+    for (size_t i = rule->tensor_count; graph != &rule->match && i < rule->match.variables.count; i++)
+        bind_node(reader,
+                  graph_insert(reader->fx.graph, NULL, node_placeholder, rule->match.variables.items[i].name, 0),
+                  first_matched + i);
     return REGRAFT_OK;
 }
 
@@ -51,6 +60,11 @@ static regraft_status compile_value(struct rule_reader *reader, const struct nod
     case value_node:
         pattern->kind = pattern_variable;
         pattern->index = reader->node_variables.items[value->use.node->index];
+        if (pattern->index != SIZE_MAX && pattern->index >= first_matched) {
+            pattern->kind = pattern_matched;
+            pattern->index -= first_matched;
+            return REGRAFT_OK;
+        }
         if (pattern->index != SIZE_MAX) return REGRAFT_OK;
         return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, call->position,
                     "'%.*s' has several results; name each of them", TEXT_ARGS(value->use.node->name));
@@ -247,6 +261,8 @@ static void define(struct rule_reader *reader, struct rule_graph *graph, struct 
         statement->results[i] = SIZE_MAX;
         if (text_is(name, "_")) continue;
         if (variable == SIZE_MAX) {
+            if (graph_find(reader->fx.graph, name))
+                *map_slot_text(reader->fx.graph->names, name) = NULL; /* the match's */
             struct variable fresh = {.name = name,
                                      .position = cursor_position(rule_cursor(reader), name),
                                      .type = names->types[i],
@@ -403,13 +419,13 @@ static regraft_status find_way(struct rule_reader *reader) {
     if (graph->variables.count > most_variables)
         return fail(diagnostics, REGRAFT_REJECTED, rule->position, "the match has too many names");
     for (size_t i = 0; i < graph->statements.count; i++)
-        if (rarity(graph, i) > best) best = rarity(graph, i), rule->anchor = i;
+        if (rarity(graph, i) && rarity(graph, i) >= best) best = rarity(graph, i), rule->anchor = i;
     if (!best)
         return fail(diagnostics, REGRAFT_REJECTED, rule->position,
                     "the match has no operation that is always there; a search has to begin at one");
     size_t rarest = rule->anchor;
     for (int wanted = best; wanted > 0 && !sure; wanted--)
-        for (size_t i = 0; i < graph->statements.count && !sure; i++)
+        for (size_t i = graph->statements.count; i-- > 0 && !sure;)
             sure = rarity(graph, i) == wanted && way_from(reader, i, reached);
     if (!sure) way_from(reader, rarest, reached);
     for (size_t i = 0; i < graph->variables.count; i++)
@@ -436,6 +452,12 @@ static regraft_status join_names(struct rule_reader *reader) {
                 "the replacement defines nothing that is matched; a result that it replaces has the same name in both");
 }
 
+static bool is_matched(const struct pattern *pattern) {
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
+        if (is_matched(&pattern->items[i])) return true;
+    return pattern->kind == pattern_matched;
+}
+
 static regraft_status check_forms(struct rule_reader *reader, const struct rule_graph *graph) {
     bool replaces = graph == &reader->rule->replace;
     for (size_t i = 0; i < graph->statements.count; i++) {
@@ -446,6 +468,9 @@ static regraft_status check_forms(struct rule_reader *reader, const struct rule_
             wrong = "this says what is matched; in a replacement write the view, aten.reshape or same_shape(x, y)";
         if (!replaces && (kind == statement_shape || kind == statement_halves || kind == statement_pairs))
             wrong = "this is for replacements; same_elements and the conditions repeats_... are for matches";
+        for (size_t k = 0; k < statement->argument_count; k++)
+            if (is_matched(&statement->arguments[k]) && !(kind == statement_shape && k == 1))
+                wrong = "a result of the match is no value here; it can only be the second argument of same_shape";
         if (wrong) return fail(&reader->fx.context->diagnostics, REGRAFT_REJECTED, statement->position, "%s", wrong);
     }
     return REGRAFT_OK;

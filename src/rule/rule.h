@@ -37,7 +37,8 @@ enum pattern_kind {
     pattern_attribute,
     pattern_integer, /* an expression over integer attributes */
     pattern_literal,
-    pattern_list
+    pattern_list,
+    pattern_matched /* in a replacement: a variable of the match, for its sizes */
 };
 
 struct pattern {
@@ -148,11 +149,14 @@ struct token_range {
     int64_t least, most; /* INT64_MAX: no upper bound */
 };
 
+/* Rules that raise run first, until nothing more is found: they bring about what others match. */
+enum rule_stage { stage_raise, stage_fuse, stage_count };
+
 struct rule {
     struct text name, summary;
+    enum rule_stage stage;
     struct position position;
     unsigned platforms; /* enum platform, or-ed */
-    struct text platforms_reason;
     struct token_range tokens;
     int64_t launches;         /* that it saves */
     struct expression *bytes; /* that it saves, or NULL */
@@ -164,14 +168,44 @@ struct rule {
     VECTOR(size_t) climb; /* variables of `match` to reach through the users of others, in this order */
 };
 
+enum rule_state { rule_auto, rule_on, rule_off };
+
+/* What a user wants of a rule ("*": of every one), for some platforms and numbers of tokens. */
+struct rule_setting {
+    struct text rule;
+    enum rule_state state;
+    unsigned platforms;
+    struct token_range tokens;
+    struct position position;
+};
+
 struct rules {
     VECTOR(struct rule *) items;
+    VECTOR(struct rule_setting) settings; /* in the order in which they were given */
+    VECTOR(const char *) names;           /* of items, for "did you mean"; made when it is needed */
+};
+
+struct rule_decision {
+    bool runs;
+    bool asked;      /* the rule was switched on by its name */
+    const char *why; /* "auto", "off by FILE:LINE", "auto; it pays for 1-256 tokens, and the graph is for 1-" */
 };
 
 /* Reads all rules of a text. A name that is there already is an error. */
 regraft_status rules_read(struct context *context, const struct source *source, struct rules *rules);
 /* The rules of the context: those that are part of the library, and those that were added (rules_read). */
 regraft_status rules_of(struct context *context, struct rules **rules);
+/* Adds the settings of a configuration (docs/rules.md). */
+regraft_status rules_configure(struct context *context, const struct source *source, struct rules *rules);
+/* A setting for all platforms and numbers of tokens. */
+struct rule_setting rule_setting_for(struct text name, enum rule_state state, struct position position);
+/* Whether a rule runs for one platform and a range of tokens, and why. */
+struct rule_decision rule_decide(struct arena *arena, const struct rules *rules, const struct rule *rule,
+                                 unsigned platform, struct token_range tokens);
+const char *rule_state_name(enum rule_state state);
+/* REGRAFT_USAGE at the position when there is no such rule. */
+regraft_status rules_check_name(struct context *context, struct rules *rules, struct text name,
+                                struct position position);
 const struct rule *rules_find(const struct rules *rules, struct text name);
 
 /* "cpu", "cuda", "rocm", "cuda-alike"; 0 when there is no such platform. */

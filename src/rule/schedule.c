@@ -129,9 +129,10 @@ static bool check_inputs(struct schedule *schedule) {
     for (size_t i = 0; i < match->rule->tensor_count; i++) {
         struct node *input = match->values[i];
         if (!input || !map_get(schedule->seen, &input, sizeof input)) continue;
-        return match_fails(schedule->matcher, input, NULL,
-                           "%.*s, which %.*s needs, is computed from what the rule would only give with it",
-                           TEXT_ARGS(input->name), TEXT_ARGS(match->last->name));
+        match_fails(schedule->matcher, input, NULL,
+                    "%.*s, which %.*s needs, is computed from what the rule would only give with it",
+                    TEXT_ARGS(input->name), TEXT_ARGS(match->last->name));
+        return match_remedy(schedule->matcher, "%.*s computed from something else", TEXT_ARGS(input->name));
     }
     return true;
 }

@@ -68,12 +68,24 @@ static regraft_status add_rules(struct tool *tool, const char *path) {
     return tool_report(tool, regraft_rules_add(tool->context, path, rules.data ? rules.data : "", rules.length));
 }
 
+static regraft_status configure_rules(struct tool *tool, const char *path) {
+    struct text lines = {0};
+    TRY(read_file(tool, path, &lines));
+    return tool_report(tool, regraft_rules_configure(tool->context, path, lines.data ? lines.data : "", lines.length));
+}
+
+void tool_warn(const regraft_graph *graph) {
+    for (size_t i = 0; i < regraft_graph_warning_count(graph); i++)
+        fprintf(stderr, "regraft: warning: %s\n", regraft_graph_warning(graph, i));
+}
+
 regraft_status tool_open(struct tool *tool, const struct input_options *options) {
     TRY(regraft_context_create(&tool_allocator, &tool->context));
     if (options->operations) TRY(add_operations(tool, options->operations));
     for (size_t i = 0; options->contracts[i]; i++)
         TRY(tool_report(tool, regraft_contract_add(tool->context, options->contracts[i])));
     for (size_t i = 0; options->rules[i]; i++) TRY(add_rules(tool, options->rules[i]));
+    if (options->rule_config) TRY(configure_rules(tool, options->rule_config));
     return REGRAFT_OK;
 }
 

@@ -142,6 +142,7 @@ static regraft_status run_passes(struct opt_record *record, int index) {
     run.observe = observe;
     run.user = record;
     regraft_status status = regraft_graph_run(record->graph, options->pipeline, &run);
+    tool_warn(record->graph);
     if (status == REGRAFT_OK && options->bisect_limit >= 0) print_not_run(record, record->passes.count);
     if (status == REGRAFT_OK) return status;
     tool_report(record->tool, status);

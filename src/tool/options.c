@@ -4,7 +4,7 @@
 
 #include "tool/tool.h"
 
-enum { key_graph = 1000, key_stage, key_operations, key_contract, key_rules, key_format };
+enum { key_graph = 1000, key_stage, key_operations, key_contract, key_rules, key_rule_config, key_format };
 
 static const struct argp_option graph_entries[] = {
     {"graph", key_graph, "N", 0, "Take graph N of the file, counted from 0 ('regraft list' shows them)", 0},
@@ -17,6 +17,7 @@ static const struct argp_option operations_entries[] = {
      "What an operation is owed for an argument (`*': for all): any, flexible_layout, last-dim-dense, contiguous, "
      "as-traced, as-traced[STRIDES]; elsewhere, in-place",
      0},
+    {"rule-config", key_rule_config, "FILE", 0, "Which rules are on, off or automatic: RULE on|off|auto a line", 0},
     {"rules", key_rules, "FILE", 0, "Add the rules of FILE to those that are built in", 0},
     {0},
 };
@@ -73,6 +74,9 @@ static error_t parse_input(int key, char *argument, struct argp_state *state) {
         options->contracts[count] = argument;
         return 0;
     }
+    case key_rule_config:
+        options->rule_config = argument;
+        return 0;
     case key_rules: {
         size_t count = 0, most = sizeof options->rules / sizeof *options->rules - 1;
         while (options->rules[count]) count++;

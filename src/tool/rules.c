@@ -42,11 +42,25 @@ static void print_list(struct tool *tool, struct builder *out, const struct rule
     table_print(out, &table);
 }
 
-static void print_rule(struct tool *tool, struct builder *out, const struct rule *rule) {
+/* What a configuration says of the rule, the strongest last. */
+static void print_states(struct tool *tool, struct builder *out, const struct rules *rules, const struct rule *rule) {
+    builder_format(out, "  state      auto: on for %s, %s tokens\n", platforms_text(tool->arena, rule->platforms),
+                   token_range_text(tool->arena, rule->tokens));
+    for (size_t i = 0; i < rules->settings.count; i++) {
+        const struct rule_setting *setting = &rules->settings.items[i];
+        size_t line, column;
+        if (!text_equal(setting->rule, rule->name) && !text_is(setting->rule, "*")) continue;
+        source_locate(setting->position.source, setting->position.offset, &line, &column);
+        builder_format(out, "             %s for %s, %s tokens (%s:%zu)\n", rule_state_name(setting->state),
+                       platforms_text(tool->arena, setting->platforms), token_range_text(tool->arena, setting->tokens),
+                       setting->position.source->name, line);
+    }
+}
+
+static void print_rule(struct tool *tool, struct builder *out, const struct rules *rules, const struct rule *rule) {
     builder_format(out, "%.*s: %.*s\n", TEXT_ARGS(rule->name), TEXT_ARGS(rule->summary));
     builder_format(out, "  file       %s\n", rule->position.source->name);
-    builder_format(out, "  platforms  %s\n", platforms_text(tool->arena, rule->platforms));
-    builder_format(out, "  tokens     %s\n", token_range_text(tool->arena, rule->tokens));
+    print_states(tool, out, rules, rule);
     for (size_t i = 0; i < rule->conditions.count; i++) {
         const struct condition *condition = &rule->conditions.items[i];
         builder_format(out, "  %s  %.*s\n", condition->kernel ? "kernel   " : "where    ", TEXT_ARGS(condition->text));
@@ -87,7 +101,7 @@ regraft_status command_rules(struct tool *tool, int argc, char **argv) {
     if (json)
         json_print(&out, rule ? json_rule(tool, rule) : json_rules(tool, rules));
     else if (rule)
-        print_rule(tool, &out, rule);
+        print_rule(tool, &out, rules, rule);
     else
         print_list(tool, &out, rules);
     return output_write(NULL, builder_text(&out));

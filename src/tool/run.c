@@ -79,6 +79,7 @@ static regraft_status compute(struct tool *tool, const struct run_options *optio
     regraft_graph *graph;
     TRY(tool_read_graph(tool, &options->input, options->path, &graph));
     TRY(tool_report(tool, regraft_graph_run(graph, options->pipeline, NULL)));
+    tool_warn(graph);
     TRY(tool_report(tool, bindings_load(&bindings, tool->arena, diagnostics, options->inputs)));
     return interpret_as_asked(tool, options, graph, &bindings, outcome);
 }

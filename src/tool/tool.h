@@ -46,6 +46,7 @@ struct input_options {
     const char *operations;    /* --ops */
     const char *contracts[64]; /* --contract, in order; NULL after the last */
     const char *rules[16];     /* --rules, in order; NULL after the last */
+    const char *rule_config;   /* --rule-config */
     enum format format;        /* --format */
 };
 /* Child parsers: which graph; which operations; which format. Each array leaves out one more of them in front. */
@@ -70,6 +71,8 @@ regraft_status tool_open(struct tool *tool, const struct input_options *options)
 /* The graph that the options choose. */
 regraft_status tool_read_graph(struct tool *tool, const struct input_options *options, const char *path,
                                regraft_graph **graph);
+/* Prints the graph's warnings on standard error. */
+void tool_warn(const regraft_graph *graph);
 /* Prints the context's message; returns `status`. */
 regraft_status tool_report(const struct tool *tool, regraft_status status);
 

@@ -53,12 +53,21 @@ static const struct argp argp = {
 
 /* ---- what is shown ---- */
 
-static bool concerns(const struct why_options *options, const struct fusion *fusion) {
-    return !options->node || text_is(fusion->anchor, options->node) || text_is(fusion->node, options->node);
+/* What was asked for by name is shown in full; else a miss must be near: more than the first call was found. */
+static bool concerns(const struct why_options *options, const struct rule *rule, const struct fusion *fusion) {
+    if (!text_equal(fusion->rule, rule->name)) return false;
+    if (options->node) return text_is(fusion->anchor, options->node) || text_is(fusion->node, options->node);
+    const struct operation *anchor = rule->match.statements.items[rule->anchor].operation;
+    return options->rule || fusion->outcome != fusion_failed || fusion->progress > 1 ||
+           anchor->effect == effect_writes_state;
 }
 
 static void print_fusion(struct builder *out, const struct fusion *fusion) {
-    static const char *const outcomes[] = {"fired", "beaten", "missed"};
+    static const char *const outcomes[] = {"fired", "beaten", "missed", "off"};
+    if (fusion->outcome == fusion_off) {
+        builder_format(out, "  off     %s\n", fusion->text);
+        return;
+    }
     builder_format(out, "  %s at %.*s", outcomes[fusion->outcome], TEXT_ARGS(fusion->anchor));
     if (fusion->source.length) builder_format(out, " (%.*s)", TEXT_ARGS(fusion->source));
     builder_byte(out, '\n');
@@ -68,31 +77,33 @@ static void print_fusion(struct builder *out, const struct fusion *fusion) {
     if (*fusion->remedy) builder_format(out, "    remedy  %s\n", fusion->remedy);
 }
 
-/* A rule that fired nowhere and came nowhere near is one line; all of a rule that was asked for by name is shown. */
+/* Nothing of a rule that came nowhere near, unless it was asked for by name. */
 static void print_rule(struct builder *out, const struct why_options *options, const struct graph *graph,
                        const struct rule *rule) {
     size_t fired = 0, missed = 0;
+    bool off = false;
     for (size_t i = 0; i < graph->fusions.count; i++) {
         const struct fusion *fusion = &graph->fusions.items[i];
-        if (!text_equal(fusion->rule, rule->name) || !concerns(options, fusion)) continue;
+        if (!concerns(options, rule, fusion)) continue;
         fired += fusion->outcome == fusion_fired;
-        missed += fusion->outcome != fusion_fired;
+        missed += fusion->outcome == fusion_failed || fusion->outcome == fusion_beaten;
+        off = off || fusion->outcome == fusion_off;
     }
-    if (options->node && !fired && !missed) return;
+    if (!options->rule && !fired && !missed && !off) return;
     builder_format(out, "%.*s: fired %zu time%s, missed %zu\n", TEXT_ARGS(rule->name), fired, fired == 1 ? "" : "s",
                    missed);
     for (size_t i = 0; i < graph->fusions.count; i++) {
         const struct fusion *fusion = &graph->fusions.items[i];
-        if (text_equal(fusion->rule, rule->name) && concerns(options, fusion)) print_fusion(out, fusion);
+        if (concerns(options, rule, fusion)) print_fusion(out, fusion);
     }
 }
 
 static json_t *json_fusions(const struct why_options *options, const struct graph *graph, const struct rule *rule) {
-    static const char *const outcomes[] = {"fired", "beaten", "missed"};
+    static const char *const outcomes[] = {"fired", "beaten", "missed", "off"};
     json_t *list = json_array();
     for (size_t i = 0; i < graph->fusions.count; i++) {
         const struct fusion *fusion = &graph->fusions.items[i];
-        if (!text_equal(fusion->rule, rule->name) || !concerns(options, fusion)) continue;
+        if (!concerns(options, rule, fusion)) continue;
         json_array_append_new(
             list, json_pack("{s:s, s:s%, s:s%, s:s%, s:s%, s:s, s:s}", "outcome", outcomes[fusion->outcome], "anchor",
                             fusion->anchor.data, fusion->anchor.length, "node", fusion->node.data, fusion->node.length,
