@@ -136,6 +136,8 @@ static bool match_call(struct matcher *matcher, size_t index, struct node *call,
                    ? solve(matcher, goals)
                    : match_fails(matcher, call, NULL, "%.*s is another call than %.*s, and the rule has one",
                                  TEXT_ARGS(call->name), TEXT_ARGS(match->calls[index]->name));
+    if (match_has_call(match, call))
+        return match_fails(matcher, call, NULL, "%.*s would be two calls of the rule", TEXT_ARGS(call->name));
     if (!match_note(matcher, trail_call, index)) return false;
     match->calls[index] = call;
     matcher->found++;
