@@ -284,7 +284,13 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
         claim(&claims, match);
         const struct node last = *match->last; /* for the remark: the node may be gone then */
         TRY(fuse_replace(&replacing, matcher, match, &done));
-        if (!done) continue;
+        if (!done) {
+            const struct failure failure = {
+                .node = match->last,
+                .text = "the replacement would be of another type, or lie otherwise where somebody can tell"};
+            record_failure(fusing, match->rule, match->calls[match->rule->anchor], &failure);
+            continue;
+        }
         *any = true;
         record_match(fusing, match, NULL);
         graph_remark(fusing->graph, &last, true, "fused by the rule %.*s", TEXT_ARGS(match->rule->name));

@@ -302,7 +302,7 @@ static enum answer constants_equal(const struct value *a, const struct value *b)
     return answer_unknown;
 }
 
-static enum answer compare_constants(const struct match *match, enum comparison comparison,
+static enum answer compare_constants(const struct match *match, enum comparison_kind comparison,
                                      const struct expression *left, const struct expression *right) {
     struct value a, b;
     double x, y;
@@ -320,7 +320,7 @@ static bool has_integer(const struct expression *expression) {
            (expression->kind == expression_function && expression->function->integer);
 }
 
-static enum answer compare(struct matcher *matcher, enum comparison comparison, const struct expression *left,
+static enum answer compare(struct matcher *matcher, enum comparison_kind comparison, const struct expression *left,
                            const struct expression *right) {
     struct symbols *symbols = matcher->context->symbols;
     if (!has_integer(left) || !has_integer(right)) return compare_constants(matcher->match, comparison, left, right);

@@ -15,6 +15,7 @@ struct instance {
     size_t alternative;  /* which of several types, in all of the instance */
     int64_t lead[2];     /* what `...` stands for */
     size_t lead_rank;
+    bool *repeated; /* by variable: the placeholder holds one half of it */
 };
 
 /* ---- chance ---- */
@@ -87,7 +88,9 @@ static const struct tensor_pattern *choose_type(const struct instance *instance,
 
 static size_t sizes_of(struct instance *instance, const struct tensor_pattern *type, int64_t *sizes) {
     size_t rank = 0, skip = seldom(instance) ? 1 : 0;
-    for (size_t i = skip; type->open && i < instance->lead_rank; i++) sizes[rank++] = instance->lead[i];
+    bool broadcast = seldom(instance);
+    for (size_t i = skip; type->open && i < instance->lead_rank; i++)
+        sizes[rank++] = broadcast && i == 0 ? 1 : instance->lead[i];
     for (size_t i = 0; i < type->rank; i++) {
         bool open = type->sizes[i].kind == pattern_default;
         sizes[rank++] = open ? instance->lead[0] : evaluate(instance, type->sizes[i].integer);
@@ -104,15 +107,26 @@ static const struct type *make_type(struct instance *instance, enum dtype dtype,
     struct arena *arena = instance->context->arena;
     symint *dimensions = arena_array(arena, symint, rank), *strides = arena_array(arena, symint, rank);
     int64_t step = seldom(instance) && seldom(instance) ? 2 : 1;
-    bool gaps = seldom(instance), reversed = seldom(instance) && seldom(instance);
+    bool gaps = seldom(instance), reversed = seldom(instance) && seldom(instance),
+         exchanged = rank > 2 && seldom(instance);
     for (size_t k = rank; k-- > 0;) {
-        size_t i = reversed ? rank - 1 - k : k;
+        size_t i = reversed ? rank - 1 - k : exchanged && k < 2 ? 1 - k : k;
         dimensions[i] = number(instance, sizes[i]);
         strides[i] = number(instance, step);
         step *= sizes[i] > 0 ? sizes[i] : 1;
         if (gaps && k + 1 == rank) step += 8;
     }
     return type_make_tensor(arena, dtype, (struct layout){rank, dimensions, strides}, (struct device){TEXT("cpu"), -1});
+}
+
+/* Whether a condition wants the rows of a tensor to hold everything twice. */
+static bool is_repeated(const struct instance *instance, size_t variable, const char *function) {
+    for (size_t i = 0; i < instance->rule->conditions.count; i++) {
+        const struct expression *left = &instance->rule->conditions.items[i].left;
+        if (left->kind == expression_function && left->variable == variable && text_starts_with(left->text, function))
+            return true;
+    }
+    return false;
 }
 
 static void add_tensor(struct instance *instance, size_t index) {
@@ -124,6 +138,9 @@ static void add_tensor(struct instance *instance, size_t index) {
                        : type->dtype_attribute != SIZE_MAX ? instance->dtypes[type->dtype_attribute]
                                                            : type->dtype;
     if (type->any_shape) sizes[0] = 2, rank = 1, dtype = dtype_f32;
+    bool repeated = is_repeated(instance, index, "repeats_") && !seldom(instance);
+    if (repeated && rank) sizes[rank - 1] = (sizes[rank - 1] + 1) / 2;
+    instance->repeated[index] = repeated && rank;
     struct node *node = graph_insert(instance->graph, NULL, node_placeholder, variable->name, 0);
     node->target = variable->name;
     node->type = make_type(instance, dtype, sizes, rank);
@@ -184,6 +201,34 @@ static regraft_status add_call(struct instance *instance, const struct rule_stat
     return REGRAFT_OK;
 }
 
+static regraft_status reshape_to(struct instance *instance, struct node *source, const int64_t *sizes, size_t rank,
+                                 struct node **result) {
+    *result = insert(instance, operation_aten_reshape_default, 2);
+    value_set_node(*result, &(*result)->arguments[0], source);
+    struct value *items = value_set_list(*result, &(*result)->arguments[1], value_list, rank);
+    for (size_t i = 0; i < rank; i++) value_set_integer(*result, &items[i], sizes[i]);
+    return infer_node(*result);
+}
+
+/* a b as a b a b, or as a a b b. */
+static regraft_status repeat(struct instance *instance, size_t index) {
+    struct node *half = instance->nodes[index];
+    bool pairs = is_repeated(instance, index, "repeats_pairs");
+    size_t rank = half->type->layout.rank;
+    struct node *cat = insert(instance, pairs ? operation_aten_stack_default : operation_aten_cat_default, 2);
+    struct value *items = value_set_list(cat, &cat->arguments[0], value_list, 2);
+    for (size_t i = 0; i < 2; i++) value_set_node(cat, &items[i], half);
+    value_set_integer(cat, &cat->arguments[1], -1);
+    instance->nodes[index] = cat;
+    TRY(infer_node(cat));
+    if (!pairs) return REGRAFT_OK;
+    int64_t sizes[80];
+    for (size_t i = 0; i < rank; i++)
+        if (!symint_is_constant(half->type->layout.sizes[i], &sizes[i])) return REGRAFT_OK;
+    sizes[rank - 1] *= 2;
+    return reshape_to(instance, cat, sizes, rank, &instance->nodes[index]);
+}
+
 /* same_elements, broadcast: a reshape to the type that the result has, or nothing. */
 static regraft_status add_elements(struct instance *instance, const struct rule_statement *statement) {
     const struct variable *result = &instance->rule->match.variables.items[statement->results[0]];
@@ -192,12 +237,7 @@ static regraft_status add_elements(struct instance *instance, const struct rule_
     instance->nodes[statement->results[0]] = source;
     if (!result->type || result->type->any_shape) return REGRAFT_OK;
     size_t rank = sizes_of(instance, choose_type(instance, result->type), sizes);
-    struct node *reshape = insert(instance, operation_aten_reshape_default, 2);
-    value_set_node(reshape, &reshape->arguments[0], source);
-    struct value *items = value_set_list(reshape, &reshape->arguments[1], value_list, rank);
-    for (size_t i = 0; i < rank; i++) value_set_integer(reshape, &items[i], sizes[i]);
-    instance->nodes[statement->results[0]] = reshape;
-    return infer_node(reshape);
+    return reshape_to(instance, source, sizes, rank, &instance->nodes[statement->results[0]]);
 }
 
 /* The statement is one of several that define its first result: one of them is chosen. */
@@ -240,6 +280,15 @@ static regraft_status add_reader(struct instance *instance, struct node **node) 
     return infer_node(reader);
 }
 
+/* A cache write that takes the result as its key. */
+static regraft_status add_key_reader(struct instance *instance, struct node *key) {
+    struct node *call = insert(instance, operation_vllm_unified_kv_cache_update_default, 3);
+    value_set_node(call, &call->arguments[0], key);
+    value_set_node(call, &call->arguments[1], key);
+    call->arguments[2] = (struct value){.kind = value_string, .string = TEXT("layers.8")};
+    return infer_node(call);
+}
+
 /* An attention of another layer that is ordered behind a cache write. */
 static regraft_status add_stranger(struct instance *instance, struct node *written) {
     const struct operation *operation =
@@ -269,6 +318,7 @@ static regraft_status add_output(struct instance *instance) {
         if (!node || node->type->kind != type_tensor) continue;
         if (rule->match.variables.items[i].other == SIZE_MAX && !more) continue;
         if (writes_layer(node) && seldom(instance)) TRY(add_stranger(instance, node));
+        if (!writes_layer(node) && seldom(instance) && seldom(instance)) TRY(add_key_reader(instance, node));
         if (read && !writes_layer(node)) TRY(add_reader(instance, &node));
         vector_push(instance->context->arena, &results, node);
     }
@@ -294,7 +344,10 @@ regraft_status rule_instance(struct context *context, const struct rule *rule, u
     instance.lead[1] = 2;
     for (size_t i = 0; i < rule->attributes.count; i++)
         if (text_is(rule->attributes.items[i].name, "tokens")) instance.lead[0] = instance.integers[i];
+    instance.repeated = arena_array(context->arena, bool, rule->match.variables.count);
     for (size_t i = 0; i < rule->tensor_count; i++) add_tensor(&instance, i);
+    for (size_t i = 0; i < rule->tensor_count; i++)
+        if (instance.repeated[i]) TRY(repeat(&instance, i));
     TRY(add_statements(&instance));
     return add_output(&instance);
 }

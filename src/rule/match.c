@@ -379,12 +379,12 @@ static bool check_deferred(struct matcher *matcher) {
 static bool check_conditions(struct matcher *matcher) {
     const struct rule *rule = matcher->match->rule;
     const struct node *at = matcher->match->calls[rule->anchor];
+    matcher->found++; /* all of the graph is there: that is nearer than any try that lacked a call */
     for (size_t i = 0; i < rule->conditions.count; i++) {
         const struct condition *condition = &rule->conditions.items[i];
         const char *why = "";
         if (condition->rounding && !matcher->exact) continue;
         enum answer answer = condition_holds(matcher, condition, matcher->explain ? &why : NULL);
-        matcher->found++;
         if (answer == answer_yes) continue;
         const char *what = answer == answer_unknown ? "cannot be decided"
                            : condition->kernel      ? "the kernel needs"
@@ -393,6 +393,7 @@ static bool check_conditions(struct matcher *matcher) {
                     why ? why : "");
         return condition->remedy.length && match_remedy(matcher, "%.*s", TEXT_ARGS(condition->remedy));
     }
+    matcher->found++;
     return true;
 }
 

@@ -192,7 +192,7 @@ static regraft_status read_choices(struct rule_reader *reader, struct condition 
 
 static const struct {
     const char *text;
-    enum comparison comparison;
+    enum comparison_kind comparison;
     bool swapped; /* a > b is b < a */
 } comparisons[] = {
     {"==", compare_equal, false},     {"!=", compare_not_equal, false}, {"<=", compare_less_equal, false},

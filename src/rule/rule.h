@@ -126,10 +126,10 @@ struct expression {
     struct text text;                /* as written */
 };
 
-enum comparison { compare_holds, compare_equal, compare_not_equal, compare_less, compare_less_equal, compare_in };
+enum comparison_kind { compare_holds, compare_equal, compare_not_equal, compare_less, compare_less_equal, compare_in };
 
 struct condition {
-    enum comparison comparison;
+    enum comparison_kind comparison;
     bool negated;  /* `not` in front of what holds */
     bool kernel;   /* the kernel demands it, not the meaning */
     bool rounding; /* only demanded where every bit has to stay */
