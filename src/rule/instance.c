@@ -308,7 +308,7 @@ static bool writes_layer(const struct node *node) {
     return node->kind == node_call && node->operation && node->operation->effect == effect_writes_state;
 }
 
-/* All that is replaced is returned, and now and then what is not. */
+/* Mostly all that is replaced is returned, and now and then what is not. */
 static regraft_status add_output(struct instance *instance) {
     const struct rule *rule = instance->rule;
     VECTOR(struct node *) results = {0};
@@ -316,7 +316,8 @@ static regraft_status add_output(struct instance *instance) {
     for (size_t i = rule->tensor_count; i < rule->match.variables.count; i++) {
         struct node *node = instance->nodes[i];
         if (!node || node->type->kind != type_tensor) continue;
-        if (rule->match.variables.items[i].other == SIZE_MAX && !more) continue;
+        bool replaced = rule->match.variables.items[i].other != SIZE_MAX;
+        if (replaced ? seldom(instance) && seldom(instance) : !more) continue;
         if (writes_layer(node) && seldom(instance)) TRY(add_stranger(instance, node));
         if (!writes_layer(node) && seldom(instance) && seldom(instance)) TRY(add_key_reader(instance, node));
         if (read && !writes_layer(node)) TRY(add_reader(instance, &node));

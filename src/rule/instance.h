@@ -6,7 +6,8 @@
 #include "rule/rule.h"
 
 /* Everything is drawn from `seed`: sizes, element types, strides, constants, which of several alternatives, who else reads a
- * result. Most instances are legal; each kind of condition is broken now and then. The graph returns all that the rule replaces. */
+ * result. Most instances are legal; each kind of condition is broken now and then. The graph returns what the rule
+ * replaces. */
 regraft_status rule_instance(struct context *context, const struct rule *rule, uint64_t seed, struct graph **graph);
 
 #endif

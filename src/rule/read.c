@@ -157,12 +157,12 @@ static const struct section {
     regraft_status (*begin)(struct rule_reader *reader);
     bool optional;
 } sections[] = {
-    {"summary", block_none, read_summary, false},    {"stage", block_none, read_stage, true},
-    {"platforms", block_none, read_platforms, true}, {"tokens", block_none, read_tokens, true},
-    {"values", block_values, begin_values, false},   {"saves", block_none, read_saves, true},
-    {"match", block_match, begin_match, false},      {"where", block_where, begin_values, true},
-    {"rounding", block_rounding, begin_values, true},
-    {"kernel", block_kernel, begin_values, true},    {"replace", block_replace, begin_replace, false},
+    {"summary", block_none, read_summary, false},     {"stage", block_none, read_stage, true},
+    {"platforms", block_none, read_platforms, true},  {"tokens", block_none, read_tokens, true},
+    {"values", block_values, begin_values, false},    {"saves", block_none, read_saves, true},
+    {"match", block_match, begin_match, false},       {"where", block_where, begin_values, true},
+    {"rounding", block_rounding, begin_values, true}, {"kernel", block_kernel, begin_values, true},
+    {"replace", block_replace, begin_replace, false},
 };
 enum { section_count = sizeof sections / sizeof *sections };
 

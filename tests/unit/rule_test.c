@@ -104,7 +104,8 @@ static void try_instance(size_t index, uint64_t seed, struct tally *tally) {
     if (seed & 1) assert_int_equal(contract_add(context, &contract), REGRAFT_OK);
     after = make(context, rule, seed, &before);
     if (after) {
-        const char *pipeline = text_format(context->arena, "fuse{rules=%.*s platform=cpu},dce", TEXT_ARGS(rule->name));
+        const char *pipeline = text_format(context->arena, "fuse{rules=%.*s platform=cpu rounding=%s},dce",
+                                           TEXT_ARGS(rule->name), seed % 3 ? "any" : "exact");
         size_t fired = tally->fired;
         after->explain_fusions = true;
         if (pipeline_run(after, pipeline, NULL)) fail_msg("%s", context->diagnostics.message);
