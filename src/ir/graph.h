@@ -149,11 +149,9 @@ struct graph {
     struct arena *arena;
     struct source *source;     /* the text it came from, or NULL */
     struct node *first, *last; /* in program order; the output is the last once it is there */
-    uint32_t node_limit;
     size_t node_count;
     struct map *names;     /* text -> struct node */
     struct map *counters;  /* base name -> next suffix, for new names */
-    bool changed;          /* since it was read: then liveness is printed anew */
     uint64_t revision;     /* counts all changes: what was found out about a revision holds as long as it is the same */
     struct memory *memory; /* memory_of's, of revision `memory_revision` and in `memory_arena` */
     uint64_t memory_revision;
@@ -163,19 +161,21 @@ struct graph {
     struct text trailing;  /* everything after the return statement, as written */
     struct text indent;    /* of the statements */
     struct text output_written;        /* the return statement as written; used while its arguments are unchanged */
-    bool prints_frees;                 /* the text frees names (`x = None`), as FX does */
     struct input_memory *input_memory; /* one for each placeholder in order, or NULL */
     VECTOR(struct remark) remarks;
     VECTOR(struct copy) copies; /* of a placed graph */
-    bool explain_fusions;       /* `fuse` records failures too, not only what fired */
     VECTOR(struct fusion) fusions;
     VECTOR(const char *) warnings;       /* that a user should see: `the rule x was asked for and fired nowhere: ...` */
-    bool placed;                         /* every write names its buffer: the stage after `place` */
-    bool traced;                         /* contracts_note_traced was here */
     const char *pass;                    /* the pass that runs, for remarks */
     const struct parameters *parameters; /* that the pipeline gives it (pass/parameter.h) */
     VECTOR(struct graph_piece) pieces;   /* empty: the graph is not cut */
-    bool owned_boundaries;               /* only whole buffers may cross a cut */
+    uint32_t node_limit;
+    bool changed;          /* since it was read: then liveness is printed anew */
+    bool prints_frees;     /* the text frees names (`x = None`), as FX does */
+    bool explain_fusions;  /* `fuse` records failures too, not only what fired */
+    bool placed;           /* every write names its buffer: the stage after `place` */
+    bool traced;           /* contracts_note_traced was here */
+    bool owned_boundaries; /* only whole buffers may cross a cut */
 };
 
 struct graph *graph_create(struct context *context);

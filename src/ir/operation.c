@@ -30,10 +30,12 @@ static const struct owed {
     bool elsewhere;
 } owed_rows[] = {
 #define OUT_FORM(id, out)
+#define OVERWRITES(id, argument)
 #define LAYOUT(id, argument, kind) {operation_##id, #argument, contract_##kind, false},
 #define ELSEWHERE(id, argument)    {operation_##id, #argument, contract_any, true},
 #include "ir/contracts.def"
 #undef OUT_FORM
+#undef OVERWRITES
 #undef LAYOUT
 #undef ELSEWHERE
 };
@@ -42,10 +44,27 @@ static const struct out_form {
     enum operation_id id, out;
 } out_forms[] = {
 #define OUT_FORM(id, out) {operation_##id, operation_##out},
+#define OVERWRITES(id, argument)
 #define LAYOUT(id, argument, kind)
 #define ELSEWHERE(id, argument)
 #include "ir/contracts.def"
 #undef OUT_FORM
+#undef OVERWRITES
+#undef LAYOUT
+#undef ELSEWHERE
+};
+
+static const struct overwritten {
+    enum operation_id id;
+    const char *argument;
+} overwritten_rows[] = {
+#define OVERWRITES(id, argument) {operation_##id, #argument},
+#define OUT_FORM(id, out)
+#define LAYOUT(id, argument, kind)
+#define ELSEWHERE(id, argument)
+#include "ir/contracts.def"
+#undef OUT_FORM
+#undef OVERWRITES
 #undef LAYOUT
 #undef ELSEWHERE
 };
@@ -93,6 +112,10 @@ static void add_contracts(struct operation *const *by_id) {
         struct contract *contract = &schema->arguments[schema_find_argument(schema, text_of(row->argument))].contract;
         if (row->kind != contract_any) contract->kind = row->kind, contract->stated = true;
         if (row->elsewhere) contract->elsewhere = true;
+    }
+    for (size_t i = 0; i < sizeof overwritten_rows / sizeof *overwritten_rows; i++) {
+        const struct schema *schema = &by_id[overwritten_rows[i].id]->schema;
+        schema->arguments[schema_find_argument(schema, text_of(overwritten_rows[i].argument))].overwritten = true;
     }
     for (size_t i = 0; i < sizeof out_forms / sizeof *out_forms; i++) {
         struct operation *out = by_id[out_forms[i].out];

@@ -66,8 +66,9 @@ struct schema_argument {
     bool optional;      /* T? */
     bool optional_item; /* T?[] */
     bool keyword_only;
-    bool written; /* (a!) or !: the call writes it */
-    char alias;   /* the letter of its alias set, or 0 */
+    bool written;     /* (a!) or !: the call writes it */
+    bool overwritten; /* all of it, and reads nothing of it: ir/contracts.def */
+    char alias;       /* the letter of its alias set, or 0 */
     bool has_default;
     struct text default_text; /* as in the schema */
     struct contract contract; /* not of PyTorch's schema: ir/contracts.def, and what contract_add says */

@@ -8,6 +8,7 @@
  *   - the call reads the place through no other argument, and writes no overlapping place through another one;
  *   - the place does not overlap itself, and no result comes to share memory with an input or another result.
  *
+ * A result in memory that nobody has written yet, and that is put into another buffer, is written there (place_result.c).
  * A call whose operation may write elsewhere than it reads leaves the old version alone and writes to fresh memory.
  * An update whose value already stands in its place costs nothing. Where a copy is needed it is of the place only; but when
  * the new version of the whole base is needed too, the base is copied once, before the call, which then writes into that.
@@ -90,14 +91,13 @@ static bool beside_result(const struct call *call, size_t index, const struct no
 
 /* Why a result of the call would share memory with what it did not share it with before: another result of the graph, or
  * an earlier one of this call that lives in the same buffer. */
-static const char *alias_of_results(const struct call *call, size_t index) {
+static const char *alias_of_results(const struct call *call, size_t index, const struct node *value) {
     const struct written *written = &call->written[index];
     for (const struct value *use = call->node->users; use; use = use->use.next) {
-        const char *reason =
-            is_item(use, written) ? placing_new_alias(call->placing, use->use.user, written->value) : NULL;
+        const char *reason = is_item(use, written) ? placing_new_alias(call->placing, use->use.user, value) : NULL;
         if (reason) return reason;
     }
-    return beside_result(call, index, written->value)
+    return beside_result(call, index, value)
                ? "the result is returned beside another that it must not share memory with"
                : NULL;
 }
@@ -108,18 +108,22 @@ static bool meets(const struct call *call, const struct node *value, const struc
            (other->elsewhere && placing_overlap(call->placing, value, other->value));
 }
 
-/* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
-static const char *call_obstacle(struct call *call, size_t index) {
-    struct written *written = &call->written[index];
-    struct same_call check = {call, written->value, NULL};
-    const char *reason = placing_obstacle(call->placing, written->value, call->node);
-    if (reason) return reason;
+/* Why the call cannot write argument `index` where `value` stands; NULL when it can, as far as the call itself goes. */
+static const char *obstacle_in_call(struct call *call, size_t index, struct node *value) {
+    struct same_call check = {call, value, NULL};
     node_each_use(call->node, check_argument, &check);
     for (size_t i = 0; i < call->count && !check.reason; i++)
-        if (i != index && meets(call, written->value, &call->written[i]))
+        if (i != index && meets(call, value, &call->written[i]))
             check.reason = text_format(call->placing->graph->arena, "%s writes an overlapping place, as %.*s",
                                        call->operation->target.data, TEXT_ARGS(call->written[i].argument->name));
-    return check.reason ? check.reason : alias_of_results(call, index);
+    return check.reason ? check.reason : alias_of_results(call, index, value);
+}
+
+/* Why the call cannot write argument `index` where its old version stands; NULL when it can. */
+static const char *call_obstacle(struct call *call, size_t index) {
+    struct node *value = call->written[index].value;
+    const char *reason = placing_obstacle(call->placing, value, call->node);
+    return reason ? reason : obstacle_in_call(call, index, value);
 }
 
 static struct node *item_of(const struct call *call, int64_t index) {
@@ -167,9 +171,20 @@ static regraft_status choose_other_target(struct call *call, size_t index, const
     return REGRAFT_OK;
 }
 
+/* A result that is put into another buffer anyway is written there. */
+static regraft_status choose_result_place(struct call *call, size_t index) {
+    struct written *written = &call->written[index];
+    struct node *item = item_of(call, written->item), *target = NULL;
+    if (item) TRY(place_result(call->placing, call->node, written->index, item, written->value, &target));
+    if (target && !obstacle_in_call(call, index, target)) written->target = target;
+    return REGRAFT_OK;
+}
+
 /* Gives each written argument its target. */
 static regraft_status choose_targets(struct call *call) {
     for (size_t i = 0; i < call->count; i++) {
+        if (!call->operation->copied) TRY(choose_result_place(call, i));
+        if (call->written[i].target != call->written[i].value) continue;
         const char *copied = call->operation->copied, *reason = copied ? copied : call_obstacle(call, i);
         if (reason) TRY(choose_other_target(call, i, reason));
     }

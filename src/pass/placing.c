@@ -348,8 +348,7 @@ regraft_status placing_replace(struct placing *placing, struct node *node, struc
 
 /* ---- building where the result is needed ---- */
 
-/* The update that puts `item` into its base, when nothing else does. */
-static struct node *putting_update(const struct node *item) {
+struct node *placing_putting_update(const struct node *item) {
     for (const struct value *use = item->users; use; use = use->use.next) {
         struct node *user = use->use.user;
         bool update = user->kind == node_call && user->operation && user->operation->class == class_update;
@@ -387,7 +386,7 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
                                    const char *why, struct node **result) {
     struct context *context = placing->graph->context;
     const struct place *place = memory_place(placing->memory, value);
-    struct node *update = putting_update(item), *lowest, *base;
+    struct node *update = placing_putting_update(item), *lowest, *base;
     struct update_place written;
     *result = NULL;
     if (!update || !place->exact || value == place->root) return REGRAFT_OK;

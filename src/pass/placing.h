@@ -60,6 +60,9 @@ regraft_status placing_copy(struct placing *placing, struct node *before, struct
 regraft_status placing_destination(struct placing *placing, struct node *call, struct node *item, struct node *value,
                                    const char *why, struct node **result);
 
+/* The update that puts `item` into its base and is read itself, or NULL. */
+struct node *placing_putting_update(const struct node *item);
+
 /* Lets all readers of `node` read `value`, whose memory now holds it. */
 regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value);
 void placing_note_write(struct placing *placing, struct node *value);
@@ -73,6 +76,13 @@ void placing_note_own_copy(struct placing *placing, struct node *node);
 
 /* Of a graph that is about to be placed: moves readers of old contents before what would overwrite these. */
 regraft_status place_readers(struct graph *graph, struct arena *scratch);
+
+/* ---- place_result.c ---- */
+
+/* Where the call can write its new version `item` of `value`, an argument that it only writes and nobody has written before,
+ * so that the update that puts it into its base has nothing left to do. NULL: nowhere. */
+regraft_status place_result(struct placing *placing, struct node *call, size_t argument, struct node *item,
+                            const struct node *value, struct node **result);
 
 /* ---- place_contract.c ---- */
 

@@ -175,19 +175,6 @@ static void encode_overlaps(struct machine *machine, struct encoding *encoding) 
     }
 }
 
-/* Arguments that a call overwrites whole without reading them. */
-static bool is_only_written(const struct operation *operation, size_t index) {
-    switch (operation->id) {
-    case operation__C_rms_norm_default:
-    case operation__C_silu_and_mul_default:
-    case operation_aten_zero__default:
-    case operation_aten_fill__Scalar:
-        return index == 0;
-    default:
-        return false;
-    }
-}
-
 /* aten::add for aten::add_: the same computation, when all its tensors have one element type; NULL when there is none. */
 static const struct operation *functional_form(struct machine *machine, const struct bound_call *call) {
     const struct schema *schema = &call->operation->schema;
@@ -288,7 +275,7 @@ static void encode_call(struct machine *machine, const struct bound_call *call, 
     for (size_t i = 0; i < count; i++) {
         size_t first = encoding->tensors.count;
         bool written = out ? targets[i] != NULL : operation->schema.arguments[i].written;
-        encode_item(machine, encoding, &call->arguments[i], written, !is_only_written(operation, i));
+        encode_item(machine, encoding, &call->arguments[i], written, !operation->schema.arguments[i].overwritten);
         if (targets[i] && out) encoding->tensors.items[first] = targets[i];
     }
     if (!out) encode_overlaps(machine, encoding);

@@ -23,7 +23,7 @@ bool same_constant(const struct value *a, const struct value *b) {
     case value_integer:
         return a->integer == b->integer;
     case value_float:
-        return memcmp(&a->real, &b->real, sizeof a->real) == 0;
+        return a->real == b->real;
     case value_string:
         return text_equal(a->string, b->string);
     case value_dtype:

@@ -59,7 +59,7 @@ bool match_deferred_integer(struct matcher *matcher, const struct deferred *defe
 
 /* Whether `node` is result number `result` of the view statement, applied to what its argument is bound to; unknown when
  * integers of the statement are not bound yet, or places are not known. */
-enum answer match_view(struct matcher *matcher, size_t statement, size_t result, struct node *node);
+enum answer match_view(struct matcher *matcher, size_t index, size_t result, struct node *node);
 /* All tensors that are windows onto what `base` is a window onto, in order of the program. */
 typedef VECTOR(struct node *) node_list;
 void windows_beside(struct matcher *matcher, struct node *base, node_list *list);

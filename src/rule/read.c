@@ -153,16 +153,16 @@ static regraft_status begin_replace(struct rule_reader *reader) { return start_g
 /* In the order in which they must stand; a bit in `sections` each. */
 static const struct section {
     const char *name;
-    enum block block; /* none: all on one line */
     regraft_status (*begin)(struct rule_reader *reader);
+    enum block block; /* none: all on one line */
     bool optional;
 } sections[] = {
-    {"summary", block_none, read_summary, false},     {"stage", block_none, read_stage, true},
-    {"platforms", block_none, read_platforms, true},  {"tokens", block_none, read_tokens, true},
-    {"values", block_values, begin_values, false},    {"saves", block_none, read_saves, true},
-    {"match", block_match, begin_match, false},       {"where", block_where, begin_values, true},
-    {"rounding", block_rounding, begin_values, true}, {"kernel", block_kernel, begin_values, true},
-    {"replace", block_replace, begin_replace, false},
+    {"summary", read_summary, block_none, false},     {"stage", read_stage, block_none, true},
+    {"platforms", read_platforms, block_none, true},  {"tokens", read_tokens, block_none, true},
+    {"values", begin_values, block_values, false},    {"saves", read_saves, block_none, true},
+    {"match", begin_match, block_match, false},       {"where", begin_values, block_where, true},
+    {"rounding", begin_values, block_rounding, true}, {"kernel", begin_values, block_kernel, true},
+    {"replace", begin_replace, block_replace, false},
 };
 enum { section_count = sizeof sections / sizeof *sections };
 
