@@ -67,10 +67,12 @@ static symint skipped(const struct lifetimes *lifetimes, const struct node *root
     return keeps ? place->window.offset : symint_constant(lifetimes->plan->graph->context->symbols, 0);
 }
 
-/* NULL when an input does not tell it. */
+/* NULL when no input tells it. Without strides there may be gaps: the new version of an argument that a functionalised call
+ * writes lies as the argument did, a window of something wider. */
 static symint buffer_bytes(const struct lifetimes *lifetimes, const struct node *root) {
     struct symbols *symbols = lifetimes->plan->graph->context->symbols;
     int64_t value;
+    if (!root->type->layout.strides && root->type->layout.rank) return NULL;
     symint elements = symint_add(symbols, skipped(lifetimes, root), extent(symbols, &root->type->layout));
     symint bytes = bytes_of(symbols, elements, root->type->dtype);
     bytes = size_bind(symbols, bytes, lifetimes->values);

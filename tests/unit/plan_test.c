@@ -117,6 +117,19 @@ static void sizes_that_data_decide_are_not_planned(void **state) {
                    "x input 0-2, u0 operation 1-2, a unsized 2-3, b result 3-4");
 }
 
+/* Memory that lies as something unknown lies may have gaps. */
+static void strides_that_nobody_tells_are_not_planned(void **state) {
+    struct context *context = context_of(state);
+    struct graph *graph = read_body(context, ", x: \"f32[s0, s1][s2, s3]cpu\", s2: \"Sym(s2)\", s3: \"Sym(s3)\"",
+                                    "        a = torch.ops.aten.neg.default(x)\n"
+                                    "        b = torch.ops.aten.sum.default(a)\n"
+                                    "        return (b,)\n");
+    struct plan plan = plan_of(graph);
+    size_t found = 0;
+    for (size_t i = 0; i < plan.buffers.count; i++) found += plan.buffers.items[i].kind == buffer_unsized;
+    assert_int_equal(found, 1);
+}
+
 /* ---- the layout, against numbers ---- */
 
 enum { most_buffers = 40 };
@@ -359,6 +372,7 @@ int main(void) {
         FX_TEST(an_unknown_operation_keeps_its_arguments),
         FX_TEST(a_reshape_that_may_copy_is_both),
         FX_TEST(sizes_that_data_decide_are_not_planned),
+        FX_TEST(strides_that_nobody_tells_are_not_planned),
         FX_TEST(nothing_overlaps_for_any_size),
         FX_TEST(the_verifier_finds_an_overlap),
         FX_TEST(a_lifetime_one_step_too_short_is_found),
