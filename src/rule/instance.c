@@ -26,6 +26,7 @@ static uint64_t draw(struct instance *instance, uint64_t limit) {
 }
 
 static bool seldom(struct instance *instance) { return draw(instance, 8) == 0; }
+static bool rarely(struct instance *instance) { return draw(instance, 64) == 0; }
 
 /* ---- attributes ---- */
 
@@ -106,9 +107,8 @@ static symint number(struct instance *instance, int64_t value) {
 static const struct type *make_type(struct instance *instance, enum dtype dtype, const int64_t *sizes, size_t rank) {
     struct arena *arena = instance->context->arena;
     symint *dimensions = arena_array(arena, symint, rank), *strides = arena_array(arena, symint, rank);
-    int64_t step = seldom(instance) && seldom(instance) ? 2 : 1;
-    bool gaps = seldom(instance), reversed = seldom(instance) && seldom(instance),
-         exchanged = rank > 2 && seldom(instance);
+    int64_t step = rarely(instance) ? 2 : 1;
+    bool gaps = seldom(instance), reversed = rarely(instance), exchanged = rank > 2 && seldom(instance);
     for (size_t k = rank; k-- > 0;) {
         size_t i = reversed ? rank - 1 - k : exchanged && k < 2 ? 1 - k : k;
         dimensions[i] = number(instance, sizes[i]);
@@ -317,9 +317,9 @@ static regraft_status add_output(struct instance *instance) {
         struct node *node = instance->nodes[i];
         if (!node || node->type->kind != type_tensor) continue;
         bool replaced = rule->match.variables.items[i].other != SIZE_MAX;
-        if (replaced ? seldom(instance) && seldom(instance) : !more) continue;
+        if (replaced ? rarely(instance) : !more) continue;
         if (writes_layer(node) && seldom(instance)) TRY(add_stranger(instance, node));
-        if (!writes_layer(node) && seldom(instance) && seldom(instance)) TRY(add_key_reader(instance, node));
+        if (!writes_layer(node) && rarely(instance)) TRY(add_key_reader(instance, node));
         if (read && !writes_layer(node)) TRY(add_reader(instance, &node));
         vector_push(instance->context->arena, &results, node);
     }
