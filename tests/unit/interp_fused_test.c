@@ -392,7 +392,8 @@ static void assert_equal_to_chain(struct context *context, const struct setting 
     struct bindings *inputs = random_setting(context, setting);
     const char *parameters = annotated(context, inputs), *fused = fill_in(context, pairs[pair].fused, setting),
                *chain = fill_in(context, pairs[pair].chain, setting);
-    struct graph *graph = read_body(context, parameters, text_format(context->arena, "%s%s", VIEWS, fused)), *expanded;
+    struct graph *graph = read_body(context, parameters, text_format(context->arena, "%s%s", VIEWS, fused)),
+                 *expanded = NULL;
     struct outcome outcome = run_graph(graph, inputs);
     struct outcome other = run_body(context, inputs, parameters, text_format(context->arena, "%s%s", VIEWS, chain));
     assert_equal_outcomes(&outcome, &other, fused);
