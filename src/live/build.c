@@ -209,6 +209,7 @@ regraft_status live_build(struct live *live, const regraft_live_node *nodes, siz
                           const regraft_value *values, size_t value_count, struct graph **result) {
     struct arena *arena = live->context->arena;
     struct build build = {.live = live, .graph = graph_create(live->context), .value_count = value_count};
+    build.graph->order_stays = true;
     build.values = arena_copy(arena, values, value_count * sizeof *values);
     build.nodes = arena_array(arena, struct node *, node_count);
     if (node_count > UINT32_MAX / 2) return live_fail(live, "a graph cannot have %zu nodes", node_count);
