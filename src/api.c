@@ -243,11 +243,8 @@ static const struct copy *nth_copy(const struct graph *graph, size_t index) {
 }
 
 static regraft_copy public_copy(const struct graph *graph, const struct copy *copy) {
-    struct builder bytes;
-    builder_init(&bytes, graph->arena);
-    symint_print(&bytes, copy->bytes);
     return (regraft_copy){text_string(graph->arena, copy->node->name),
-                          bytes.data,
+                          symint_string(graph->arena, copy->bytes),
                           text_string(graph->arena, copy->place),
                           text_string(graph->arena, copy->source),
                           copy->why,

@@ -56,13 +56,6 @@ regraft_status regraft_live_expression(regraft_live *live, const char *bytes, si
     LEAVE(add_expression(internal(live), (struct text){bytes, length}, number));
 }
 
-static const char *print_expression(const struct live *live, int64_t number) {
-    struct builder out;
-    builder_init(&out, live->context->arena);
-    symint_print(&out, live->expressions.items[number]);
-    return out.data;
-}
-
 const char *regraft_live_expression_text(regraft_live *live, int64_t number) {
     struct context *context = internal(live)->context;
     struct arena_guard guard;
@@ -71,7 +64,7 @@ const char *regraft_live_expression_text(regraft_live *live, int64_t number) {
         out_of_memory(context);
         return NULL;
     }
-    const char *text = print_expression(internal(live), number);
+    const char *text = symint_string(context->arena, internal(live)->expressions.items[number]);
     arena_unguard(context->arena, &guard);
     return text;
 }

@@ -67,5 +67,6 @@ regraft_status symint_parse(struct symbols *symbols, struct diagnostics *diagnos
                             struct text text, symint *result);
 /* As sympy's str() prints it, which is what annotations have: `4*s30`, `s72 + 1`, `((s3 + 8)//9)`. */
 void symint_print(struct builder *out, symint a);
+const char *symint_string(struct arena *arena, symint a);
 
 #endif

@@ -339,3 +339,10 @@ void symint_print(struct builder *out, symint a) {
         if (!early && (a->constant || a->count == 0)) print_next_term(out, a->count == 0, constant);
     }
 }
+
+const char *symint_string(struct arena *arena, symint a) {
+    struct builder out;
+    builder_init(&out, arena);
+    symint_print(&out, a);
+    return out.data;
+}

@@ -124,17 +124,15 @@ static regraft_status check_tensor(struct run *run, const struct node *node, con
     const struct layout *layout = &node->type->layout;
     struct shape shape;
     int64_t strides[rank_limit];
-    struct builder annotation;
     bool agrees = tensor->dtype == node->type->dtype && tensor->shape.rank == layout->rank;
     for (size_t i = 0; agrees && i < layout->rank; i++)
         agrees = run_bind_symbol(run, layout->sizes[i], tensor->shape.sizes[i]);
     if (agrees && (!layout->strides || !run_layout(run, layout, &shape, strides) || strides_agree(tensor, strides)))
         return REGRAFT_OK;
-    builder_init(&annotation, run->arena);
-    type_print(&annotation, node->type);
     return fail(run->diagnostics, REGRAFT_REJECTED, node->position,
-                "'%.*s': the annotation says %s, the operation gives %s%s%s", TEXT_ARGS(node->name), annotation.data,
-                dtype_abbreviation(tensor->dtype), shape_print(run->arena, &tensor->shape),
+                "'%.*s': the annotation says %s, the operation gives %s%s%s", TEXT_ARGS(node->name),
+                type_string(run->arena, node->type), dtype_abbreviation(tensor->dtype),
+                shape_print(run->arena, &tensor->shape),
                 integers_print(run->arena, tensor->strides, tensor->shape.rank));
 }
 

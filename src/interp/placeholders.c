@@ -2,20 +2,6 @@
 
 #include <ctype.h>
 
-static const char *print_symint(struct run *run, symint expression) {
-    struct builder out;
-    builder_init(&out, run->arena);
-    symint_print(&out, expression);
-    return out.data;
-}
-
-static const char *print_type(struct run *run, const struct type *type) {
-    struct builder out;
-    builder_init(&out, run->arena);
-    type_print(&out, type);
-    return out.data;
-}
-
 static bool is_symbol(const char *text) {
     if (!isalpha((unsigned char)*text) && *text != '_') return false;
     while (isalnum((unsigned char)*text) || *text == '_') text++;
@@ -25,7 +11,7 @@ static bool is_symbol(const char *text) {
 bool run_bind_symbol(struct run *run, symint expression, int64_t value) {
     int64_t known;
     if (run_evaluate(run, expression, &known)) return known == value;
-    const char *text = print_symint(run, expression);
+    const char *text = symint_string(run->arena, expression);
     if (is_symbol(text)) *map_slot_text(run->symbols, text_of(text)) = arena_copy(run->arena, &value, sizeof value);
     return true;
 }
@@ -33,8 +19,9 @@ bool run_bind_symbol(struct run *run, symint expression, int64_t value) {
 static regraft_status reject(struct run *run, const struct node *node, const char *found) {
     return fail(run->diagnostics, REGRAFT_REJECTED, node->position, "input '%.*s': expected %s, found %s",
                 TEXT_ARGS(node->name),
-                node->type->kind == type_tensor || node->type->kind == type_integer ? print_type(run, node->type)
-                                                                                    : "a tensor",
+                node->type->kind == type_tensor || node->type->kind == type_integer
+                    ? type_string(run->arena, node->type)
+                    : "a tensor",
                 found);
 }
 
@@ -60,7 +47,7 @@ static regraft_status bind_sizes(struct run *run, const struct node *node) {
         run_evaluate(run, layout->sizes[i], &expected);
         return reject(run, node,
                       text_format(run->arena, "%s: dimension %zu should be %s = %lld", shape, i,
-                                  print_symint(run, layout->sizes[i]), (long long)expected));
+                                  symint_string(run->arena, layout->sizes[i]), (long long)expected));
     }
     return REGRAFT_OK;
 }

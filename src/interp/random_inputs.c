@@ -104,12 +104,9 @@ static void choose(struct random_source *source, struct text name, int64_t prefe
 
 /* Gives values to the symbols in a size: the names in its text that are not functions. */
 static void choose_symbols(struct random_source *source, symint size, int64_t shared) {
-    struct builder out;
     int64_t known;
     if (run_evaluate(&source->run, size, &known)) return;
-    builder_init(&out, source->run.arena);
-    symint_print(&out, size);
-    for (const char *at = out.data; *at;) {
+    for (const char *at = symint_string(source->run.arena, size); *at;) {
         const char *start = at;
         while (isalnum((unsigned char)*at) || *at == '_') at++;
         struct text name = {start, (size_t)(at - start)};

@@ -59,12 +59,9 @@ static regraft_status evaluate_argument(struct run *run, struct node *node, symi
         *argument = argument_of_integer(value);
         return REGRAFT_OK;
     }
-    struct builder text;
-    builder_init(&text, run->arena);
-    symint_print(&text, expression);
     return fail(run->diagnostics, REGRAFT_REJECTED, node->position,
                 "'%.*s': the value of '%s' is not known: no input of the graph gives it", TEXT_ARGS(node->name),
-                text.data);
+                symint_string(run->arena, expression));
 }
 
 static regraft_status list_argument(struct run *run, struct node *node, const struct value *value,

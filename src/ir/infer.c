@@ -219,12 +219,10 @@ static const char *contradiction(struct context *context, const struct node *nod
 
 static regraft_status reject_annotation(const struct node *node, const struct type *inferred, const char *reason) {
     struct context *context = node->graph->context;
-    struct builder text;
-    builder_init(&text, context->arena);
-    type_print(&text, inferred);
+    const char *text = type_string(context->arena, inferred);
     return fail(&context->diagnostics, REGRAFT_REJECTED, node->position,
                 "the annotation of %.*s contradicts the operation: the result %s, %s", TEXT_ARGS(node->name), reason,
-                text.length ? text.data : "not a tensor");
+                *text ? text : "not a tensor");
 }
 
 /* The annotation's type, with what it does not say taken from the inferred one. */

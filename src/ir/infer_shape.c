@@ -380,12 +380,9 @@ regraft_status infer_gather(struct inference *inference) {
 static regraft_status check_inner(const struct inference *inference, const struct type *a, const struct type *b) {
     symint left = a->layout.sizes[a->layout.rank - 1], right = b->layout.sizes[b->layout.rank - 2];
     if (symint_equal(symbols_of(inference), left, right) != answer_no) return REGRAFT_OK;
-    struct builder text;
-    builder_init(&text, inference->context->arena);
-    symint_print(&text, left);
-    builder_string(&text, " columns of the first matrix and ");
-    symint_print(&text, right);
-    return inference_fail(inference, "%s rows of the second", text.data);
+    return inference_fail(inference, "%s columns of the first matrix and %s rows of the second",
+                          symint_string(inference->context->arena, left),
+                          symint_string(inference->context->arena, right));
 }
 
 /* mm, bmm, and addmm, baddbmm with what is added in front */

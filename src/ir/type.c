@@ -167,3 +167,10 @@ void type_print(struct builder *out, const struct type *type) {
     builder_add(out, type->device.type);
     if (type->device.type.length && type->device.index >= 0) builder_format(out, ":%d", type->device.index);
 }
+
+const char *type_string(struct arena *arena, const struct type *type) {
+    struct builder out;
+    builder_init(&out, arena);
+    type_print(&out, type);
+    return out.data;
+}

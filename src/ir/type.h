@@ -79,5 +79,6 @@ enum answer layout_contiguous(struct symbols *symbols, const struct layout *layo
 
 /* `bf16[s72, 64][64, 1]cuda:0`, `Sym(s72)`, as in annotations, without the quotes. Adds nothing for other kinds. */
 void type_print(struct builder *out, const struct type *type);
+const char *type_string(struct arena *arena, const struct type *type);
 
 #endif

@@ -163,12 +163,9 @@ static regraft_status split_with_sizes(struct view *view) {
     if (!value_as_symint_list(view->context, inference_value(view->inference, 1), &lengths, &count)) return REGRAFT_OK;
     for (size_t i = 0; i < count; i++) sum = symint_add(view->symbols, sum, lengths[i]);
     if (symint_equal(view->symbols, sum, view->input->sizes[dimension]) == answer_no) {
-        struct builder text;
-        builder_init(&text, view->context->arena);
-        symint_print(&text, sum);
-        builder_string(&text, ", but the dimension has size ");
-        symint_print(&text, view->input->sizes[dimension]);
-        return inference_fail(view->inference, "the sizes of the split add up to %s", text.data);
+        return inference_fail(view->inference, "the sizes of the split add up to %s, but the dimension has size %s",
+                              symint_string(view->context->arena, sum),
+                              symint_string(view->context->arena, view->input->sizes[dimension]));
     }
     emit_pieces(view, dimension, lengths, count);
     return REGRAFT_OK;
@@ -440,12 +437,8 @@ static regraft_status emit_reshaped(struct view *view, symint *sizes, size_t ran
     struct layout shape = {rank, sizes, NULL};
     symint before = layout_count(view->symbols, view->input), after = layout_count(view->symbols, &shape);
     if (symint_equal(view->symbols, before, after) == answer_no) {
-        struct builder text;
-        builder_init(&text, view->context->arena);
-        symint_print(&text, before);
-        builder_string(&text, " elements cannot take a shape of ");
-        symint_print(&text, after);
-        return inference_fail(view->inference, "%s", text.data);
+        return inference_fail(view->inference, "%s elements cannot take a shape of %s",
+                              symint_string(view->context->arena, before), symint_string(view->context->arena, after));
     }
     struct window window = {.kind = window_unknown, .layout = shape, .offset = constant(view, 0)};
     if (!view->input->strides) {

@@ -148,9 +148,6 @@ static size_t find_copy(const struct audit_placing *placing, const struct node *
 static void decide_by_copy(const struct audit_placing *placing, size_t index, struct verdict *verdict) {
     const struct copy *copy = &placing->graph->copies.items[index];
     struct arena *arena = placing->graph->arena;
-    struct builder bytes;
-    builder_init(&bytes, arena);
-    symint_print(&bytes, copy->bytes);
     if (placing->counted[index])
         answer(verdict, audit_not_needed,
                text_format(arena, "one copy of ours, %.*s, serves here and for a kernel before",
@@ -158,7 +155,8 @@ static void decide_by_copy(const struct audit_placing *placing, size_t index, st
                "");
     else
         answer(verdict, audit_needed,
-               text_format(arena, "%s; place writes %s bytes: %.*s", copy->why, bytes.data, TEXT_ARGS(copy->place)),
+               text_format(arena, "%s; place writes %s bytes: %.*s", copy->why, symint_string(arena, copy->bytes),
+                           TEXT_ARGS(copy->place)),
                copy->remedy);
     placing->counted[index] = true;
 }

@@ -24,14 +24,12 @@ static const char *name_of(struct comparison_run *run, const char *kind, struct 
 
 /* A symbol is decided by the inputs where it is a size itself, or one but for a factor or an addend. */
 static void bind_symbol(struct prover *prover, symint integer) {
-    struct builder text;
     int64_t number;
     if (symint_is_constant(integer, &number)) return;
-    builder_init(&text, prover->arena);
-    symint_print(&text, integer);
-    size_t start = strcspn(text.data, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
-    size_t length = strspn(text.data + start, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
-    struct text name = {text.data + start, length};
+    const char *text = symint_string(prover->arena, integer);
+    size_t start = strcspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+    size_t length = strspn(text + start, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+    struct text name = {text + start, length};
     symint symbol = symint_symbol(prover->symbols, name);
     symint factor = symint_divide_exact(prover->symbols, integer, symbol), rest = minus(prover, integer, symbol);
     bool decided = symint_is_constant(rest, &number) || (factor && symint_is_constant(factor, &number));

@@ -3,11 +3,6 @@
 
 #include "tool/internals.h"
 
-struct audit_options {
-    struct input_options input;
-    const char *path;
-};
-
 enum { key_graph = 2000 };
 
 static const struct argp_option entries[] = {
@@ -16,16 +11,13 @@ static const struct argp_option entries[] = {
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
-    struct audit_options *options = state->input;
+    struct input_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, operations_options, &options->input);
-        return 0;
     case key_graph:
-        options->input.graph = option_graph(state, argument);
+        options->graph = option_graph(state, argument);
         return 0;
     default:
-        return option_operand(state, key, argument, "LOG", &options->path);
+        return options_parse(key, argument, state, options, "LOG");
     }
 }
 
@@ -41,12 +33,8 @@ static const struct argp argp = {
 
 static const char *const need_names[] = {"unknown", "no", "yes"};
 
-static const char *symint_string(struct arena *arena, symint value) {
-    struct builder out;
-    if (!value) return "unknown";
-    builder_init(&out, arena);
-    symint_print(&out, value);
-    return out.data;
+static const char *expression(struct arena *arena, symint value) {
+    return value ? symint_string(arena, value) : "unknown";
 }
 
 static symint copy_bytes(const struct audit *audit, const struct audit_copy *copy) {
@@ -68,7 +56,7 @@ static void print_copies(struct arena *arena, struct builder *out, const struct 
     table_row(&table, "kernel", "bytes", "source", "nodes", "needed", "why");
     for (size_t i = 0; i < audit->copies.count; i++) {
         const struct audit_copy *copy = &audit->copies.items[i];
-        table_row(&table, text_string(arena, copy->kernel->name), symint_string(arena, copy_bytes(audit, copy)),
+        table_row(&table, text_string(arena, copy->kernel->name), expression(arena, copy_bytes(audit, copy)),
                   joined(arena, &copy->sources), joined(arena, copy->nodes.count ? &copy->nodes : &copy->lowered),
                   need_names[copy->needed],
                   *copy->remedy ? text_format(arena, "%s; remedy: %s", copy->why, copy->remedy) : copy->why);
@@ -81,7 +69,7 @@ static void print_audit(struct arena *arena, struct builder *out, const struct a
     for (size_t i = 0; i < kernel_kind_count; i++) launches += audit->launches[i];
     print_copies(arena, out, audit);
     builder_format(out, "%zu of %zu launches only move data", audit->launches[kernel_moves], launches);
-    if (audit->launches[kernel_moves]) builder_format(out, ": %s bytes", symint_string(arena, audit->bytes));
+    if (audit->launches[kernel_moves]) builder_format(out, ": %s bytes", expression(arena, audit->bytes));
     builder_format(out, "; %zu fill, %zu convert, %zu compute, %zu unknown\n", audit->launches[kernel_fills],
                    audit->launches[kernel_converts], audit->launches[kernel_computes], audit->launches[kernel_unknown]);
     builder_format(out, "%zu other calls; %zu buffers allocated, %zu reused\n", audit->calls, audit->allocations,
@@ -90,16 +78,10 @@ static void print_audit(struct arena *arena, struct builder *out, const struct a
 
 /* ---- JSON ---- */
 
-static json_t *json_text(struct text text) { return json_stringn(text.data ? text.data : "", text.length); }
-
 static json_t *json_names(const struct text_list *names) {
     json_t *array = json_array();
     for (size_t i = 0; i < names->count; i++) json_array_append_new(array, json_text(names->items[i]));
     return array;
-}
-
-static json_t *json_bytes(struct arena *arena, symint value) {
-    return value ? json_string(symint_string(arena, value)) : json_null();
 }
 
 static json_t *json_readers(const struct audit_copy *copy) {
@@ -127,9 +109,9 @@ static json_t *copy_json(struct arena *arena, size_t graph, const struct audit *
     json_t *object =
         json_pack("{s:I, s:o, s:I, s:I}", "graph", (json_int_t)graph, "kernel", json_text(copy->kernel->name), "launch",
                   (json_int_t)copy->launch, "launches", (json_int_t)launches_of(audit, copy->kernel));
-    json_object_set_new(object, "bytes", json_bytes(arena, copy_bytes(audit, copy)));
-    json_object_set_new(object, "read", json_bytes(arena, copy->read));
-    json_object_set_new(object, "written", json_bytes(arena, copy->written));
+    json_object_set_new(object, "bytes", json_expression(arena, copy_bytes(audit, copy)));
+    json_object_set_new(object, "read", json_expression(arena, copy->read));
+    json_object_set_new(object, "written", json_expression(arena, copy->written));
     json_object_set_new(object, "source", json_string(joined(arena, &copy->sources)));
     json_object_set_new(object, "nodes", json_names(&copy->nodes));
     json_object_set_new(object, "lowered", json_names(&copy->lowered));
@@ -178,7 +160,7 @@ static json_t *json_kernels(const struct audit *audit) {
 /* Adds a graph's copies and totals to the answer. */
 static void add_json(struct arena *arena, json_t *answer, size_t graph, const struct audit *audit) {
     json_t *totals = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "launches", json_kinds(audit->launches), "kernels",
-                               json_kinds(audit->kernels), "bytes", json_bytes(arena, audit->bytes), "calls",
+                               json_kinds(audit->kernels), "bytes", json_expression(arena, audit->bytes), "calls",
                                (json_int_t)audit->calls, "allocations", (json_int_t)audit->allocations, "reuses",
                                (json_int_t)audit->reuses);
     json_array_append_new(
@@ -201,11 +183,11 @@ static regraft_status audit_graph(struct tool *tool, struct file *file, size_t i
     return REGRAFT_OK;
 }
 
-static regraft_status audit_all(struct tool *tool, const struct audit_options *options, struct builder *out,
+static regraft_status audit_all(struct tool *tool, const struct input_options *options, struct builder *out,
                                 json_t *answer) {
     struct file *file;
-    size_t audited = 0, wanted = options->input.graph < 0 ? SIZE_MAX : (size_t)options->input.graph;
-    TRY(tool_open(tool, &options->input));
+    size_t audited = 0, wanted = options->graph < 0 ? SIZE_MAX : (size_t)options->graph;
+    TRY(tool_open(tool, options));
     TRY(tool_read_container(tool, options->path, &file));
     if (wanted != SIZE_MAX && wanted >= file->graphs.count)
         return tool_error(REGRAFT_USAGE, "there is no graph %zu in '%s'; it has %zu, numbered from 0", wanted,
@@ -224,13 +206,13 @@ static regraft_status audit_all(struct tool *tool, const struct audit_options *o
 }
 
 regraft_status command_audit(struct tool *tool, int argc, char **argv) {
-    struct audit_options options = {0};
+    struct input_options options = {0};
     struct builder out;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     builder_init(&out, tool->arena);
     json_t *answer = json_pack("{s:[], s:[]}", "copies", "graphs");
     regraft_status status = audit_all(tool, &options, &out, answer);
-    if (status == REGRAFT_OK && options.input.format == format_json) {
+    if (status == REGRAFT_OK && options.format == format_json) {
         builder_init(&out, tool->arena);
         json_print(&out, json_incref(answer));
     }

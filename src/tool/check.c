@@ -22,9 +22,6 @@ static const struct argp_option entries[] = {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct check_command *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        return 0;
     case key_inputs:
         options->inputs = argument;
         return 0;
@@ -49,7 +46,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--prove runs nothing, so it takes no inputs, seed or trials");
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return options_parse(key, argument, state, &options->input, NULL);
     }
 }
 

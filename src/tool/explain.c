@@ -1,29 +1,13 @@
 /* regraft explain: the copies that are left when a graph is placed, and why. */
 #include "tool/pieces.h"
 
-struct explain_options {
-    struct input_options input;
-    const char *path, *pipeline;
-};
-
 static const struct argp_option entries[] = {
     {"passes", 'p', "PIPELINE", 0, "Run these passes (default: default,place,dce)", 0},
     {0},
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
-    struct explain_options *options = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        options->pipeline = "default,place,dce";
-        return 0;
-    case 'p':
-        options->pipeline = argument;
-        return 0;
-    default:
-        return option_operand(state, key, argument, "GRAPH", &options->path);
-    }
+    return options_parse(key, argument, state, state->input, "GRAPH");
 }
 
 static const struct argp argp = {
@@ -77,21 +61,19 @@ static json_t *json_copies(const regraft_graph *graph, int own) {
 }
 
 regraft_status command_explain(struct tool *tool, int argc, char **argv) {
-    struct explain_options options = {0};
+    struct input_options options = {0};
     struct builder out;
     struct pieces pieces;
     regraft_graph *graph;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    TRY(tool_open(tool, &options.input));
-    TRY(tool_read_graph(tool, &options.input, options.path, &graph));
-    TRY(tool_report(tool, regraft_graph_run(graph, options.pipeline, NULL)));
+    TRY(tool_placed_graph(tool, &options, &graph));
     TRY(tool_report(tool, pieces_find(tool, graph, &pieces)));
     builder_init(&out, tool->arena);
-    if (options.input.format == format_json)
+    if (options.format == format_json)
         json_print(&out, json_pack("{s:o, s:o, s:o}", "copies", json_copies(graph, 0), "own", json_copies(graph, 1),
                                    "pieces", pieces_json(&pieces)));
     else
         print_text(&out, graph);
-    if (options.input.format == format_text) pieces_print(&pieces, &out);
+    if (options.format == format_text) pieces_print(&pieces, &out);
     return output_write(NULL, builder_text(&out));
 }

@@ -100,6 +100,20 @@ regraft_status tool_read_graph(struct tool *tool, const struct input_options *op
                                                        tool->standard_input.length, &read, graph));
 }
 
+regraft_status tool_run_passes(struct tool *tool, const struct input_options *options, const char *otherwise,
+                               regraft_graph *graph) {
+    const char *pipeline = options->pipeline ? options->pipeline : otherwise;
+    TRY(tool_report(tool, regraft_graph_run(graph, pipeline, NULL)));
+    tool_warn(graph);
+    return REGRAFT_OK;
+}
+
+regraft_status tool_placed_graph(struct tool *tool, const struct input_options *options, regraft_graph **graph) {
+    TRY(tool_open(tool, options));
+    TRY(tool_read_graph(tool, options, options->path, graph));
+    return tool_run_passes(tool, options, "default,place,dce", *graph);
+}
+
 regraft_status tool_read_container(struct tool *tool, const char *path, struct file **file) {
     struct context *context = tool_context(tool);
     if (!is_standard_input(path)) return tool_report(tool, file_read(context, path, file));

@@ -1,20 +1,8 @@
 /* regraft list: the graphs of a file, with their stages. */
 #include "tool/internals.h"
 
-struct list_options {
-    struct input_options input;
-    const char *path;
-};
-
 static error_t parse(int key, char *argument, struct argp_state *state) {
-    struct list_options *options = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, operations_options, &options->input);
-        return 0;
-    default:
-        return option_operand(state, key, argument, "LOG", &options->path);
-    }
+    return options_parse(key, argument, state, state->input, "LOG");
 }
 
 static const struct argp argp = {
@@ -70,14 +58,14 @@ static void print_json(struct builder *out, const struct file *file) {
 }
 
 regraft_status command_list(struct tool *tool, int argc, char **argv) {
-    struct list_options options = {0};
+    struct input_options options = {0};
     struct file *file;
     struct builder out;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    TRY(tool_open(tool, &options.input));
+    TRY(tool_open(tool, &options));
     TRY(tool_read_container(tool, options.path, &file));
     builder_init(&out, tool->arena);
-    if (options.input.format == format_json)
+    if (options.format == format_json)
         print_json(&out, file);
     else
         print_text(tool->arena, &out, file);

@@ -3,9 +3,7 @@
 #include "tool/internals.h"
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
-    (void)argument;
-    if (key == ARGP_KEY_INIT) options_init(state, operations_options, state->input);
-    return key == ARGP_KEY_ARG ? ARGP_ERR_UNKNOWN : 0;
+    return options_parse(key, argument, state, state->input, NULL);
 }
 
 static const struct argp argp = {

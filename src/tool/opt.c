@@ -48,15 +48,6 @@ static const char *checked_pass(struct argp_state *state, const char *option, co
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct opt_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        return 0;
-    case 'p':
-        options->pipeline = argument;
-        return 0;
-    case 'o':
-        options->output = argument;
-        return 0;
     case key_print_before:
         options->print_before = checked_pass(state, "--print-before", argument);
         return 0;
@@ -84,7 +75,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         options->reproducer = argument;
         return 0;
     default:
-        return option_operand(state, key, argument, "GRAPH", &options->path);
+        return options_parse(key, argument, state, &options->input, "GRAPH");
     }
 }
 
@@ -131,7 +122,7 @@ static void print_not_run(const struct opt_record *record, size_t run) {
 regraft_status opt_read(struct tool *tool, const struct opt_options *options, int index, regraft_graph **graph) {
     struct input_options input = options->input;
     input.graph = index;
-    return tool_read_graph(tool, &input, options->path, graph);
+    return tool_read_graph(tool, &input, options->input.path, graph);
 }
 
 static regraft_status run_passes(struct opt_record *record, int index) {
@@ -141,7 +132,7 @@ static regraft_status run_passes(struct opt_record *record, int index) {
     run.verify = !options->no_verify;
     run.observe = observe;
     run.user = record;
-    regraft_status status = regraft_graph_run(record->graph, options->pipeline, &run);
+    regraft_status status = regraft_graph_run(record->graph, options->input.pipeline, &run);
     tool_warn(record->graph);
     if (status == REGRAFT_OK && options->bisect_limit >= 0) print_not_run(record, record->passes.count);
     if (status == REGRAFT_OK) return status;
@@ -170,8 +161,8 @@ static regraft_status opt_graph(struct tool *tool, const struct opt_options *opt
 static regraft_status write_answer(struct tool *tool, const struct opt_options *options, const struct builder *text,
                                    json_t *graphs) {
     struct builder answer;
-    if (options->input.format == format_text) return output_write(options->output, builder_text(text));
-    if (options->output) TRY(output_write(options->output, builder_text(text)));
+    if (options->input.format == format_text) return output_write(options->input.output, builder_text(text));
+    if (options->input.output) TRY(output_write(options->input.output, builder_text(text)));
     builder_init(&answer, tool->arena);
     json_print(&answer, json_pack("{s:O}", "graphs", graphs));
     return output_write(NULL, builder_text(&answer));
@@ -191,7 +182,7 @@ static regraft_status opt_all(struct tool *tool, struct opt_options *options, js
     int first = options->input.graph, last = first;
     builder_init(&text, tool->arena);
     TRY(tool_open(tool, &options->input));
-    if (first < 0) TRY(all_graphs(tool, options->path, &first, &last));
+    if (first < 0) TRY(all_graphs(tool, options->input.path, &first, &last));
     for (int index = first; index <= last; index++) TRY(opt_graph(tool, options, index, &text, graphs));
     return write_answer(tool, options, &text, graphs);
 }

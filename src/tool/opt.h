@@ -6,7 +6,7 @@
 
 struct opt_options {
     struct input_options input;
-    const char *path, *pipeline, *output, *print_before, *print_after, *reproducer;
+    const char *print_before, *print_after, *reproducer;
     long bisect_limit; /* -1: none */
     bool timing, remarks, no_verify;
     bool check_each; /* --verify-each=check */

@@ -41,69 +41,92 @@ int option_graph(struct argp_state *state, const char *argument) {
     return (int)graph;
 }
 
-error_t option_operand(struct argp_state *state, int key, char *argument, const char *noun, const char **path) {
+void option_add(struct argp_state *state, const char **list, size_t size, const char *noun, const char *argument) {
+    size_t count = 0;
+    while (list[count]) count++;
+    if (count + 1 == size) argp_error(state, "at most %zu %s", count, noun);
+    list[count] = argument;
+}
+
+static error_t parse_format(int key, char *argument, struct argp_state *state) {
+    struct input_options *options = state->input;
+    if (key != key_format) return ARGP_ERR_UNKNOWN;
+    if (strcmp(argument, "text") != 0 && strcmp(argument, "json") != 0)
+        argp_error(state, "--format takes text or json, found '%s'", argument);
+    options->format = strcmp(argument, "json") == 0 ? format_json : format_text;
+    return 0;
+}
+
+static error_t parse_operations(int key, char *argument, struct argp_state *state) {
+    struct input_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_ARG:
-        if (*path) argp_error(state, "one %s, not two: '%s'", noun, argument);
-        *path = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = options;
         return 0;
-    case ARGP_KEY_END:
-        if (!*path) argp_error(state, "no %s given", noun);
+    case key_operations:
+        options->operations = argument;
+        return 0;
+    case key_contract:
+        option_add(state, options->contracts, contract_limit, "contracts", argument);
+        return 0;
+    case key_rule_config:
+        options->rule_config = argument;
+        return 0;
+    case key_rules:
+        option_add(state, options->rules, rule_file_limit, "files of rules", argument);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static error_t parse_input(int key, char *argument, struct argp_state *state) {
+static error_t parse_graph(int key, char *argument, struct argp_state *state) {
     struct input_options *options = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = options;
+        return 0;
     case key_graph:
         options->graph = option_graph(state, argument);
         return 0;
     case key_stage:
         options->stage = argument;
         return 0;
-    case key_operations:
-        options->operations = argument;
-        return 0;
-    case key_contract: {
-        size_t count = 0, most = sizeof options->contracts / sizeof *options->contracts - 1;
-        while (options->contracts[count]) count++;
-        if (count == most) argp_error(state, "at most %zu contracts", most);
-        options->contracts[count] = argument;
-        return 0;
-    }
-    case key_rule_config:
-        options->rule_config = argument;
-        return 0;
-    case key_rules: {
-        size_t count = 0, most = sizeof options->rules / sizeof *options->rules - 1;
-        while (options->rules[count]) count++;
-        if (count == most) argp_error(state, "at most %zu files of rules", most);
-        options->rules[count] = argument;
-        return 0;
-    }
-    case key_format:
-        if (strcmp(argument, "text") != 0 && strcmp(argument, "json") != 0)
-            argp_error(state, "--format takes text or json, found '%s'", argument);
-        options->format = strcmp(argument, "json") == 0 ? format_json : format_text;
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp graph_argp = {.options = graph_entries, .parser = parse_input};
-static const struct argp operations_argp = {.options = operations_entries, .parser = parse_input};
-static const struct argp format_argp = {.options = format_entries, .parser = parse_input};
-
-const struct argp_child graph_options[] = {
-    {&graph_argp, 0, NULL, 0}, {&operations_argp, 0, NULL, 0}, {&format_argp, 0, NULL, 0}, {0}};
-const struct argp_child operations_options[] = {{&operations_argp, 0, NULL, 0}, {&format_argp, 0, NULL, 0}, {0}};
+static const struct argp format_argp = {.options = format_entries, .parser = parse_format};
 const struct argp_child format_options[] = {{&format_argp, 0, NULL, 0}, {0}};
+static const struct argp operations_argp = {
+    .options = operations_entries, .parser = parse_operations, .children = format_options};
+const struct argp_child operations_options[] = {{&operations_argp, 0, NULL, 0}, {0}};
+static const struct argp graph_argp = {.options = graph_entries, .parser = parse_graph, .children = operations_options};
+const struct argp_child graph_options[] = {{&graph_argp, 0, NULL, 0}, {0}};
 
-void options_init(struct argp_state *state, const struct argp_child *children, struct input_options *options) {
-    options->graph = -1;
-    for (size_t i = 0; children[i].argp; i++) state->child_inputs[i] = options;
+error_t options_parse(int key, char *argument, struct argp_state *state, struct input_options *options,
+                      const char *noun) {
+    switch (key) {
+    case ARGP_KEY_INIT:
+        options->graph = -1;
+        state->child_inputs[0] = options;
+        return 0;
+    case 'p':
+        options->pipeline = argument;
+        return 0;
+    case 'o':
+        options->output = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (!noun) argp_error(state, "no argument is taken, found '%s'", argument);
+        if (options->path) argp_error(state, "one %s, not two: '%s'", noun, argument);
+        options->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (noun && !options->path) argp_error(state, "no %s given", noun);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
 }

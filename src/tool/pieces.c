@@ -31,25 +31,10 @@ static bool reads(const struct crossing *crossing, uint32_t piece) {
     return false;
 }
 
-static const char *expression(const struct pieces *pieces, symint value) {
-    struct builder out;
-    if (!value) return "-";
-    builder_init(&out, pieces->tool->arena);
-    symint_print(&out, value);
-    return out.data;
-}
-
-static const char *type_text(const struct pieces *pieces, const struct node *value) {
-    struct builder out;
-    builder_init(&out, pieces->tool->arena);
-    type_print(&out, value->type);
-    return out.length ? out.data : "";
-}
-
 static void print_value(const struct pieces *pieces, struct builder *out, const struct crossing *crossing) {
     const struct node *value = crossing->value;
-    builder_format(out, "    reads   %.*s: %s", TEXT_ARGS(value->name), type_text(pieces, value));
-    if (crossing->bytes) builder_format(out, ", %s bytes", expression(pieces, crossing->bytes));
+    builder_format(out, "    reads   %.*s: %s", TEXT_ARGS(value->name), type_string(pieces->tool->arena, value->type));
+    if (crossing->bytes) builder_format(out, ", %s bytes", symint_string(pieces->tool->arena, crossing->bytes));
     builder_format(out, " from piece %u", value->piece);
     if (crossing->buffer && crossing->buffer != value)
         builder_format(out, ", %s of %.*s", crossing->whole ? "all" : "a part", TEXT_ARGS(crossing->buffer->name));
@@ -75,14 +60,10 @@ void pieces_print(const struct pieces *pieces, struct builder *out) {
         size_t statements = count_statements(graph, piece);
         builder_format(out, "piece %u: %zu %s%s%.*s, reads %s bytes\n", piece, statements,
                        statements == 1 ? "statement" : "statements", operations.length ? ", " : "",
-                       TEXT_ARGS(operations), expression(pieces, bytes_read(pieces, piece)));
+                       TEXT_ARGS(operations), symint_string(pieces->tool->arena, bytes_read(pieces, piece)));
         for (size_t i = 0; i < pieces->crossings.count; i++)
             if (reads(&pieces->crossings.items[i], piece)) print_value(pieces, out, &pieces->crossings.items[i]);
     }
-}
-
-static json_t *json_text(const struct pieces *pieces, struct text text) {
-    return json_string(text_string(pieces->tool->arena, text));
 }
 
 static json_t *json_reads(const struct pieces *pieces, uint32_t piece) {
@@ -90,12 +71,13 @@ static json_t *json_reads(const struct pieces *pieces, uint32_t piece) {
     for (size_t i = 0; i < pieces->crossings.count; i++) {
         const struct crossing *crossing = &pieces->crossings.items[i];
         if (!reads(crossing, piece)) continue;
-        json_array_append_new(
-            list, json_pack("{s:o, s:I, s:s, s:o, s:o, s:b}", "value", json_text(pieces, crossing->value->name), "from",
-                            (json_int_t)crossing->value->piece, "type", type_text(pieces, crossing->value), "bytes",
-                            crossing->bytes ? json_string(expression(pieces, crossing->bytes)) : json_null(), "buffer",
-                            crossing->buffer ? json_text(pieces, crossing->buffer->name) : json_null(), "whole",
-                            crossing->whole));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:I, s:s, s:o, s:o, s:b}", "value", json_text(crossing->value->name),
+                                        "from", (json_int_t)crossing->value->piece, "type",
+                                        type_string(pieces->tool->arena, crossing->value->type), "bytes",
+                                        json_expression(pieces->tool->arena, crossing->bytes), "buffer",
+                                        crossing->buffer ? json_text(crossing->buffer->name) : json_null(), "whole",
+                                        crossing->whole));
     }
     return list;
 }
@@ -105,9 +87,9 @@ json_t *pieces_json(const struct pieces *pieces) {
     for (uint32_t piece = 0; piece < pieces->graph->pieces.count; piece++)
         json_array_append_new(list, json_pack("{s:I, s:b, s:o, s:I, s:s, s:o}", "piece", (json_int_t)piece, "split",
                                               pieces->graph->pieces.items[piece].split, "operations",
-                                              json_text(pieces, split_operations(&pieces->graph->pieces.items[piece])),
+                                              json_text(split_operations(&pieces->graph->pieces.items[piece])),
                                               "statements", (json_int_t)count_statements(pieces->graph, piece), "bytes",
-                                              expression(pieces, bytes_read(pieces, piece)), "reads",
+                                              symint_string(pieces->tool->arena, bytes_read(pieces, piece)), "reads",
                                               json_reads(pieces, piece)));
     return list;
 }

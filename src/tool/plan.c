@@ -7,11 +7,12 @@
 #include "plan/plan.h"
 #include "tool/internals.h"
 
+enum { size_limit = 32 };
+
 struct plan_command {
     struct input_options input;
-    const char *path, *pipeline;
     long alignment;
-    const char *sizes[32]; /* NAME=VALUE; NULL after the last */
+    const char *sizes[size_limit]; /* NAME=VALUE; NULL after the last */
     struct plan plan;
     bool compiled; /* the log has Inductor's output code */
     struct inductor_memory inductor;
@@ -27,25 +28,16 @@ static const struct argp_option entries[] = {
 };
 
 static void add_size(struct argp_state *state, struct plan_command *options, const char *argument) {
-    size_t count = 0, most = sizeof options->sizes / sizeof *options->sizes - 1;
     const char *equals = strchr(argument, '=');
-    while (options->sizes[count]) count++;
-    if (count == most) argp_error(state, "at most %zu sizes", most);
     if (!equals || equals == argument)
         argp_error(state, "--size takes SYMBOL=VALUE, as in s72=64; found '%s'", argument);
     option_number(state, "--size", equals + 1, 0);
-    options->sizes[count] = argument;
+    option_add(state, options->sizes, size_limit, "sizes", argument);
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct plan_command *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        return 0;
-    case 'p':
-        options->pipeline = argument;
-        return 0;
     case key_size:
         add_size(state, options, argument);
         return 0;
@@ -55,7 +47,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--align takes a power of two, found '%s'", argument);
         return 0;
     default:
-        return option_operand(state, key, argument, "GRAPH", &options->path);
+        return options_parse(key, argument, state, &options->input, "GRAPH");
     }
 }
 
@@ -89,7 +81,7 @@ static regraft_status read_output_code(struct tool *tool, struct plan_command *o
     struct file *file;
     struct inductor_code code;
     size_t index = options->input.graph < 0 ? 0 : (size_t)options->input.graph;
-    TRY(tool_read_container(tool, options->path, &file));
+    TRY(tool_read_container(tool, options->input.path, &file));
     const struct stage *stage = index < file->graphs.count ? audit_stage(file, index) : NULL;
     if (!stage) return REGRAFT_OK;
     inductor_read(context->arena, stage_text(context, file, stage), &code);
@@ -100,12 +92,8 @@ static regraft_status read_output_code(struct tool *tool, struct plan_command *o
 
 static regraft_status make_plan(struct tool *tool, struct plan_command *options) {
     struct plan_options plan = {options->alignment, bound_sizes(tool, options)};
-    const char *pipeline = options->pipeline;
     regraft_graph *graph;
-    TRY(tool_open(tool, &options->input));
-    TRY(tool_read_graph(tool, &options->input, options->path, &graph));
-    if (!pipeline) pipeline = text_format(tool->arena, "%s,place,dce", regraft_default_pipeline());
-    TRY(tool_report(tool, regraft_graph_run(graph, pipeline, NULL)));
+    TRY(tool_placed_graph(tool, &options->input, &graph));
     TRY(tool_report(tool, plan_create(tool_graph(graph), plan, tool->arena, &options->plan)));
     return read_output_code(tool, options);
 }
@@ -114,11 +102,7 @@ static regraft_status make_plan(struct tool *tool, struct plan_command *options)
 
 /* "-" for what is not known. */
 static const char *expression(struct tool *tool, symint value) {
-    struct builder out;
-    if (!value) return "-";
-    builder_init(&out, tool->arena);
-    symint_print(&out, value);
-    return out.data;
+    return value ? symint_string(tool->arena, value) : "-";
 }
 
 static size_t count_kind(const struct plan *plan, enum buffer_kind kind) {
@@ -133,16 +117,13 @@ static void print_buffers(struct tool *tool, struct builder *out, const struct p
     table_row(&table, "offset", "bytes", "buffer", "made by", "last used by", "type");
     for (size_t i = 0; i < plan->buffers.count; i++) {
         const struct buffer *buffer = &plan->buffers.items[i];
-        struct builder type;
-        builder_init(&type, tool->arena);
-        type_print(&type, buffer->root->type);
         if (buffer->kind == buffer_input) continue;
         const char *where = buffer->kind == buffer_planned
                                 ? expression(tool, buffer->offset)
                                 : text_format(tool->arena, "(%s)", buffer_kind_name(buffer->kind));
         table_row(&table, where, expression(tool, buffer->bytes), text_string(tool->arena, buffer->root->name),
                   text_string(tool->arena, buffer->maker->target), text_string(tool->arena, buffer->last->name),
-                  type.data);
+                  type_string(tool->arena, buffer->root->type));
     }
     table_print(out, &table);
 }
@@ -164,22 +145,17 @@ static void print_text(struct tool *tool, struct builder *out, const struct plan
     builder_byte(out, '\n');
 }
 
-static json_t *json_text(struct tool *tool, struct text text) { return json_string(text_string(tool->arena, text)); }
-static json_t *json_expression(struct tool *tool, symint value) {
-    return value ? json_string(expression(tool, value)) : json_null();
-}
-
 static json_t *json_buffers(struct tool *tool, const struct plan *plan) {
     json_t *list = json_array();
     for (size_t i = 0; i < plan->buffers.count; i++) {
         const struct buffer *buffer = &plan->buffers.items[i];
         bool planned = buffer->kind == buffer_planned;
         json_array_append_new(
-            list, json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "buffer", json_text(tool, buffer->root->name),
-                            "kind", buffer_kind_name(buffer->kind), "bytes", json_expression(tool, buffer->bytes),
-                            "offset", json_expression(tool, planned ? buffer->offset : NULL), "made_by",
-                            json_text(tool, buffer->maker->name), "last_used_by", json_text(tool, buffer->last->name),
-                            "from", (json_int_t)buffer->maker->order, "until", (json_int_t)buffer->last->order));
+            list, json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "buffer", json_text(buffer->root->name), "kind",
+                            buffer_kind_name(buffer->kind), "bytes", json_expression(tool->arena, buffer->bytes),
+                            "offset", json_expression(tool->arena, planned ? buffer->offset : NULL), "made_by",
+                            json_text(buffer->maker->name), "last_used_by", json_text(buffer->last->name), "from",
+                            (json_int_t)buffer->maker->order, "until", (json_int_t)buffer->last->order));
     }
     return list;
 }
@@ -189,7 +165,7 @@ static json_t *json_inductor(struct tool *tool, const struct plan_command *optio
     const struct inductor_memory *inductor = &options->inductor;
     return json_pack("{s:I, s:I, s:I, s:o}", "allocations", (json_int_t)inductor->allocations, "unknown",
                      (json_int_t)inductor->unknown, "reuses", (json_int_t)inductor->reuses, "bytes",
-                     json_expression(tool, inductor->bytes));
+                     json_expression(tool->arena, inductor->bytes));
 }
 
 static json_t *json_plan(struct tool *tool, const struct plan_command *options) {
@@ -198,9 +174,9 @@ static json_t *json_plan(struct tool *tool, const struct plan_command *options) 
     for (enum buffer_kind kind = 0; kind < buffer_kind_count; kind++)
         json_object_set_new(counts, buffer_kind_name(kind), json_integer((json_int_t)count_kind(plan, kind)));
     return json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "buffers", json_buffers(tool, plan), "counts", counts,
-                     "align", (json_int_t)plan->alignment, "sum", json_expression(tool, plan->sum), "peak",
-                     json_expression(tool, plan->peak), "live", json_expression(tool, plan->live), "inductor",
-                     json_inductor(tool, options));
+                     "align", (json_int_t)plan->alignment, "sum", json_expression(tool->arena, plan->sum), "peak",
+                     json_expression(tool->arena, plan->peak), "live", json_expression(tool->arena, plan->live),
+                     "inductor", json_inductor(tool, options));
 }
 
 regraft_status command_plan(struct tool *tool, int argc, char **argv) {

@@ -20,15 +20,6 @@ static const struct argp_option entries[] = {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct reduce_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        return 0;
-    case 'p':
-        options->pipeline = argument;
-        return 0;
-    case 'o':
-        options->output = argument;
-        return 0;
     case key_against:
         options->against = argument;
         return 0;
@@ -39,11 +30,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         options->test = argument;
         return 0;
     case ARGP_KEY_SUCCESS:
-        if (options->test && (options->pipeline || options->against || options->unproved))
+        if (options->test && (options->input.pipeline || options->against || options->unproved))
             argp_error(state, "--test says itself what to run: it excludes -p, --against and --unproved");
         return 0;
     default:
-        return option_operand(state, key, argument, "GRAPH", &options->path);
+        return options_parse(key, argument, state, &options->input, "GRAPH");
     }
 }
 
@@ -159,9 +150,9 @@ static regraft_status report(const struct reduction *reduction, struct graph_siz
             (size_t)from[0], (size_t)to[0], (size_t)from[1], (size_t)to[1], reduction->tests);
     if (options->input.format == format_text) {
         fputs(shown->data, stderr);
-        return output_write(options->output, reduction->best);
+        return output_write(options->input.output, reduction->best);
     }
-    if (options->output) TRY(output_write(options->output, reduction->best));
+    if (options->input.output) TRY(output_write(options->input.output, reduction->best));
     builder_init(&out, reduction->tool->arena);
     json_print(&out, json_pack("{s:I, s:I, s:I, s:s, s:s}", "statements_before", (json_int_t)from[0],
                                "statements_after", (json_int_t)to[0], "tests", (json_int_t)reduction->tests, "failure",
@@ -178,7 +169,7 @@ static regraft_status reduce(struct reduction *reduction, struct graph *graph) {
     if (reduction->failure.kind == failure_none) {
         if (reduction->failure.status == REGRAFT_USAGE) fputs(shown.data, stderr);
         if (reduction->failure.status == REGRAFT_USAGE) return REGRAFT_USAGE;
-        return tool_error(REGRAFT_DIFFERENT, "'%s' shows no failure:\n%s", reduction->options->path, shown.data);
+        return tool_error(REGRAFT_DIFFERENT, "'%s' shows no failure:\n%s", reduction->options->input.path, shown.data);
     }
     run_steps(reduction);
     builder_init(&shown, reduction->tool->arena);
@@ -192,7 +183,7 @@ regraft_status command_reduce(struct tool *tool, int argc, char **argv) {
     regraft_graph *graph;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     TRY(tool_open(tool, &options.input));
-    TRY(tool_read_graph(tool, &options.input, options.path, &graph));
+    TRY(tool_read_graph(tool, &options.input, options.input.path, &graph));
     /* Candidates are texts with one graph. */
     options.input.graph = -1;
     options.input.stage = NULL;

@@ -6,11 +6,9 @@
 
 struct reduce_options {
     struct input_options input;
-    const char *path, *output;
-    const char *pipeline; /* NULL: the default one */
-    const char *against;  /* the pipeline whose result is compared with; NULL: the graph as it is */
-    const char *test;     /* a command instead of the pipelines */
-    bool unproved;        /* what cannot be proved is a failure too */
+    const char *against; /* the pipeline whose result is compared with; NULL: the graph as it is */
+    const char *test;    /* a command instead of the pipelines */
+    bool unproved;       /* what cannot be proved is a failure too */
 };
 
 /* ---- the failure: reduce_failure.c ---- */

@@ -44,7 +44,7 @@ static struct failure observe_pipelines(const struct reduce_options *options, co
         if (report) builder_string(report, regraft_message(tool->context));
         return of_kind(failure_none);
     }
-    regraft_status status = regraft_graph_run(result, options->pipeline, NULL);
+    regraft_status status = regraft_graph_run(result, options->input.pipeline, NULL);
     if (status == REGRAFT_OK) return observe_values(options, tool, tool_graph(graph), tool_graph(result), report);
     if (report) builder_string(report, regraft_message(tool->context));
     return (struct failure){status == REGRAFT_USAGE ? failure_none : failure_pass, status};

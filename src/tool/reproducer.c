@@ -6,7 +6,7 @@
 #include "tool/opt.h"
 
 struct text opt_pipeline(const struct opt_record *record) {
-    const char *pipeline = record->options->pipeline;
+    const char *pipeline = record->options->input.pipeline;
     return text_of(pipeline_expand(record->tool->arena, pipeline ? pipeline : "default"));
 }
 
@@ -27,7 +27,7 @@ static regraft_status replay(const struct opt_record *record, int index, const c
     run.verify = 0;
     regraft_status status = tool_open(&tool, &record->options->input);
     if (status == REGRAFT_OK) status = opt_read(&tool, record->options, index, &graph);
-    if (status == REGRAFT_OK) status = regraft_graph_run(graph, record->options->pipeline, &run);
+    if (status == REGRAFT_OK) status = regraft_graph_run(graph, record->options->input.pipeline, &run);
     if (status == REGRAFT_OK) *text = text_string(tool.arena, text_of(regraft_graph_print(graph)));
     if (tool.context) regraft_context_destroy(tool.context);
     return status;

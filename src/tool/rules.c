@@ -11,15 +11,12 @@ struct rules_options {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct rules_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, operations_options, &options->input);
-        return 0;
     case ARGP_KEY_ARG:
         if (options->name) argp_error(state, "one rule, not two: '%s'", argument);
         options->name = argument;
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return options_parse(key, argument, state, &options->input, NULL);
     }
 }
 

@@ -4,7 +4,7 @@
 
 struct run_options {
     struct input_options input;
-    const char *path, *inputs, *expected, *pipeline, *output;
+    const char *inputs, *expected;
     bool poison, in_arena;
 };
 
@@ -24,9 +24,6 @@ static const struct argp_option entries[] = {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct run_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        return 0;
     case key_inputs:
         options->inputs = argument;
         return 0;
@@ -39,18 +36,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case key_arena:
         options->in_arena = true;
         return 0;
-    case 'p':
-        options->pipeline = argument;
-        return 0;
-    case 'o':
-        options->output = argument;
-        return 0;
     case ARGP_KEY_END:
-        option_operand(state, key, argument, "GRAPH", &options->path);
+        options_parse(key, argument, state, &options->input, "GRAPH");
         if (!options->inputs) argp_error(state, "no --inputs given");
         return 0;
     default:
-        return option_operand(state, key, argument, "GRAPH", &options->path);
+        return options_parse(key, argument, state, &options->input, "GRAPH");
     }
 }
 
@@ -77,9 +68,8 @@ static regraft_status compute(struct tool *tool, const struct run_options *optio
     struct diagnostics *diagnostics = &tool_context(tool)->diagnostics;
     struct bindings bindings;
     regraft_graph *graph;
-    TRY(tool_read_graph(tool, &options->input, options->path, &graph));
-    TRY(tool_report(tool, regraft_graph_run(graph, options->pipeline, NULL)));
-    tool_warn(graph);
+    TRY(tool_read_graph(tool, &options->input, options->input.path, &graph));
+    TRY(tool_run_passes(tool, &options->input, NULL, graph));
     TRY(tool_report(tool, bindings_load(&bindings, tool->arena, diagnostics, options->inputs)));
     return interpret_as_asked(tool, options, graph, &bindings, outcome);
 }
@@ -118,8 +108,8 @@ regraft_status command_run(struct tool *tool, int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     TRY(tool_open(tool, &options.input));
     TRY(compute(tool, &options, &outcome));
-    if (options.output)
-        TRY(tool_report(
-            tool, safetensors_save(tool->arena, &tool_context(tool)->diagnostics, options.output, &outcome.results)));
+    if (options.input.output)
+        TRY(tool_report(tool, safetensors_save(tool->arena, &tool_context(tool)->diagnostics, options.input.output,
+                                               &outcome.results)));
     return report(tool, &options, &outcome);
 }

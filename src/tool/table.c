@@ -32,6 +32,12 @@ void table_print(struct builder *out, const struct table *table) {
     }
 }
 
+json_t *json_text(struct text text) { return json_stringn(text.data ? text.data : "", text.length); }
+
+json_t *json_expression(struct arena *arena, symint value) {
+    return value ? json_string(symint_string(arena, value)) : json_null();
+}
+
 void json_print(struct builder *out, json_t *value) {
     char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY) : NULL;
     json_decref(value);

@@ -39,27 +39,35 @@ regraft_status command_ops(struct tool *tool, int argc, char **argv);
 
 enum format { format_text, format_json };
 
-/* Options that several commands share; child parsers fill them. */
+enum { contract_limit = 64, rule_file_limit = 16 };
+
+/* Options that several commands share. */
 struct input_options {
-    int graph;                 /* --graph; -1: not given */
-    const char *stage;         /* --stage */
-    const char *operations;    /* --ops */
-    const char *contracts[64]; /* --contract, in order; NULL after the last */
-    const char *rules[16];     /* --rules, in order; NULL after the last */
-    const char *rule_config;   /* --rule-config */
-    enum format format;        /* --format */
+    const char *path;                      /* what the command takes: a graph, a log */
+    const char *pipeline;                  /* -p; NULL: not given */
+    const char *output;                    /* -o */
+    int graph;                             /* --graph; -1: not given */
+    const char *stage;                     /* --stage */
+    const char *operations;                /* --ops */
+    const char *contracts[contract_limit]; /* --contract, in order; NULL after the last */
+    const char *rules[rule_file_limit];    /* --rules, in order; NULL after the last */
+    const char *rule_config;               /* --rule-config */
+    enum format format;                    /* --format */
 };
-/* Child parsers: which graph; which operations; which format. Each array leaves out one more of them in front. */
+/* The one child of a command's argp: which graph, which operations, which format; the last two; the last. */
 extern const struct argp_child graph_options[], operations_options[], format_options[];
-/* What a command's parser does for ARGP_KEY_INIT: hands `options` on to the child parsers of its argp. */
-void options_init(struct argp_state *state, const struct argp_child *children, struct input_options *options);
+/* What a command's parser does with a key that is not its own: hands `options` on to its child, and takes -p, -o and
+ * one file, a `noun` (NULL: the command takes none). */
+error_t options_parse(int key, char *argument, struct argp_state *state, struct input_options *options,
+                      const char *noun);
 
 /* A whole number of an option's argument from `least` on; ends the program with a usage error otherwise. */
 long option_number(struct argp_state *state, const char *option, const char *argument, long least);
 /* The number of a graph, from 0. */
 int option_graph(struct argp_state *state, const char *argument);
-/* The keys of a command that takes one file, a `noun`; ARGP_ERR_UNKNOWN for all others. */
-error_t option_operand(struct argp_state *state, int key, char *argument, const char *noun, const char **path);
+/* Appends to a list of an option that may be given several times; NULL stands after the last. A usage error when `size`
+ * leaves no room. */
+void option_add(struct argp_state *state, const char **list, size_t size, const char *noun, const char *argument);
 
 /* ---- input ---- */
 
@@ -71,6 +79,11 @@ regraft_status tool_open(struct tool *tool, const struct input_options *options)
 /* The graph that the options choose. */
 regraft_status tool_read_graph(struct tool *tool, const struct input_options *options, const char *path,
                                regraft_graph **graph);
+/* Runs the pipeline of -p, or `otherwise` (NULL: the default one) without it; prints the graph's warnings. */
+regraft_status tool_run_passes(struct tool *tool, const struct input_options *options, const char *otherwise,
+                               regraft_graph *graph);
+/* All at once for what looks at a placed graph: opens, reads, and without -p runs the default pipeline, place and dce. */
+regraft_status tool_placed_graph(struct tool *tool, const struct input_options *options, regraft_graph **graph);
 /* Prints the graph's warnings on standard error. */
 void tool_warn(const regraft_graph *graph);
 /* Prints the context's message; returns `status`. */
@@ -96,5 +109,8 @@ void table_print(struct builder *out, const struct table *table);
 
 /* A JSON value as text, with a line break at the end; takes the reference. */
 void json_print(struct builder *out, json_t *value);
+json_t *json_text(struct text text);
+/* The expression as text, or null for NULL. */
+json_t *json_expression(struct arena *arena, symint value);
 
 #endif

@@ -5,7 +5,7 @@
 
 struct why_options {
     struct input_options input;
-    const char *path, *rule, *node, *platform, *tokens;
+    const char *rule, *node, *platform, *tokens;
 };
 
 enum { key_rule = 2000, key_node, key_platform, key_tokens };
@@ -21,9 +21,6 @@ static const struct argp_option entries[] = {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct why_options *options = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        options_init(state, graph_options, &options->input);
-        return 0;
     case key_rule:
         options->rule = argument;
         return 0;
@@ -37,7 +34,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         options->tokens = argument;
         return 0;
     default:
-        return option_operand(state, key, argument, "GRAPH", &options->path);
+        return options_parse(key, argument, state, &options->input, "GRAPH");
     }
 }
 
@@ -134,7 +131,7 @@ regraft_status command_why(struct tool *tool, int argc, char **argv) {
     struct rules *rules;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     TRY(tool_open(tool, &options.input));
-    TRY(tool_read_graph(tool, &options.input, options.path, &graph));
+    TRY(tool_read_graph(tool, &options.input, options.input.path, &graph));
     TRY(run(tool, &options, graph));
     TRY(rules_of(tool_context(tool), &rules));
     builder_init(&out, tool->arena);

@@ -35,7 +35,8 @@ static void reproducer_holds_the_graph_before_the_failed_pass(void **state) {
     struct tool tool = {.arena = arena_create(NULL)};
     const char *graph = "tool_test_graph.txt", *reproducer = "tool_test_reproducer.txt";
     assert_int_equal(output_write(graph, text_of(graph_text)), REGRAFT_OK);
-    struct opt_options options = {.input.graph = -1, .path = graph, .pipeline = "cse,dce", .reproducer = reproducer};
+    struct opt_options options = {.input = {.graph = -1, .path = graph, .pipeline = "cse,dce"},
+                                  .reproducer = reproducer};
     struct opt_record record = {.tool = &tool, .options = &options};
     vector_push(tool.arena, &record.passes, (struct pass_record){.pass = "cse"});
     vector_push(tool.arena, &record.passes, (struct pass_record){.pass = "dce"});
@@ -47,7 +48,7 @@ static void reproducer_holds_the_graph_before_the_failed_pass(void **state) {
     assert_non_null(strstr(written, "aten.add.Tensor(neg, neg)"));
     assert_null(strstr(written, "add.Tensor(neg, neg_1)"));
 
-    options = (struct opt_options){.input.graph = -1, .path = reproducer};
+    options = (struct opt_options){.input = {.graph = -1, .path = reproducer}};
     regraft_graph *again;
     assert_int_equal(tool_open(&tool, &options.input), REGRAFT_OK);
     assert_int_equal(opt_read(&tool, &options, 0, &again), REGRAFT_OK);
