@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <regraft/regraft.h>
+
+#include "samples.h"
 
 enum { warm_up = 3, most_repetitions = 1000 };
 
@@ -17,12 +18,6 @@ enum { warm_up = 3, most_repetitions = 1000 };
 struct sample {
     double read, passes, total;
 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
 
 static regraft_status add_pass(void *user, regraft_graph *graph, const char *pass, int after, double seconds) {
     struct sample *sample = user;
@@ -40,10 +35,10 @@ static regraft_status measure(regraft_context *context, const char *path, struct
     double start = now();
     regraft_status status = regraft_graph_read(context, path, NULL, &graph);
     if (status != REGRAFT_OK) return status;
-    sample->read = now() - start;
+    sample->read = (now() - start) * 1e3;
     *nodes = regraft_graph_node_count(graph);
     status = regraft_graph_run(graph, NULL, &options);
-    sample->total = now() - start;
+    sample->total = (now() - start) * 1e3;
     return status;
 }
 
@@ -58,11 +53,6 @@ static void repeat(const char *path, struct sample *sample, size_t *nodes) {
     regraft_context_destroy(context);
 }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 struct quantiles {
     double tenth, median, ninetieth;
 };
@@ -71,8 +61,7 @@ struct quantiles {
 static struct quantiles quantiles_of(const struct sample *samples, size_t count, size_t offset) {
     double values[most_repetitions];
     for (size_t i = 0; i < count; i++) values[i] = *(const double *)((const char *)&samples[i] + offset);
-    qsort(values, count, sizeof *values, compare);
-    return (struct quantiles){values[count / 10], values[count / 2], values[count - 1 - count / 10]};
+    return (struct quantiles){quantile(values, count, 0.1), quantile(values, count, 0.5), quantile(values, count, 0.9)};
 }
 
 static void print_json(const char *name, struct quantiles value, const char *end) {

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -11,22 +10,6 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
-
-double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double quantile(double *numbers, size_t count, double share) {
-    qsort(numbers, count, sizeof *numbers, ascending);
-    return numbers[(size_t)(share * (double)(count - 1) + 0.5)];
-}
 
 void *memory(size_t size, int huge) {
     enum { page = 2 << 20 };

@@ -1,4 +1,4 @@
-/* What the benchmarks of the kernels share: time, medians, the machine's description, memory that is really there. */
+/* What the benchmarks of the kernels share: the machine's description, memory that is really there. */
 #ifndef REGRAFT_BENCH_MEASURE_H
 #define REGRAFT_BENCH_MEASURE_H
 
@@ -6,10 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-double now(void); /* seconds */
-
-/* The value that `share` of the numbers lie below; sorts them. */
-double quantile(double *numbers, size_t count, double share);
+#include "../samples.h"
 
 /* `size` bytes on pages that were touched, aligned to 2 MiB; exits when there are none. `huge`: on huge pages where the system
  * gives them. */
