@@ -34,6 +34,8 @@ symint symint_multiply(struct symbols *symbols, symint a, symint b);
 /* Python's // and %: towards minus infinity. Division by zero gives the value that equals nothing. */
 symint symint_floor_divide(struct symbols *symbols, symint a, symint b);
 symint symint_modulo(struct symbols *symbols, symint a, symint b);
+/* One of the four above or symint_add, by its sign: + - * / %. */
+symint symint_apply(struct symbols *symbols, char sign, symint a, symint b);
 symint symint_max(struct symbols *symbols, symint a, symint b);
 symint symint_min(struct symbols *symbols, symint a, symint b);
 

@@ -225,3 +225,18 @@ symint symint_max(struct symbols *symbols, symint a, symint b) {
 symint symint_min(struct symbols *symbols, symint a, symint b) {
     return make_extremum(symbols, atom_min, TEXT("Min"), a, b);
 }
+
+symint symint_apply(struct symbols *symbols, char sign, symint a, symint b) {
+    switch (sign) {
+    case '+':
+        return symint_add(symbols, a, b);
+    case '-':
+        return symint_subtract(symbols, a, b);
+    case '*':
+        return symint_multiply(symbols, a, b);
+    case '/':
+        return symint_floor_divide(symbols, a, b);
+    default:
+        return symint_modulo(symbols, a, b);
+    }
+}

@@ -113,10 +113,7 @@ static regraft_status parse_stage(struct context *context, struct file *file, co
 }
 
 static bool writes_an_argument(const struct node *node) {
-    if (node->kind != node_call || !node->operation) return false;
-    for (size_t i = 0; i < node->operation->schema.argument_count; i++)
-        if (node->operation->schema.arguments[i].written) return true;
-    return false;
+    return node->kind == node_call && node->operation && operation_writes(node->operation);
 }
 
 /* Whether no call writes its arguments, but for the copies into inputs that end a functional graph. */

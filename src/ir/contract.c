@@ -189,14 +189,6 @@ regraft_status contract_add_to_call(struct node *call, const struct source *sour
     return REGRAFT_OK;
 }
 
-struct value *contract_argument(struct node *call, size_t index) {
-    const struct schema *schema = &node_called_operation(call)->schema;
-    const struct value *value = node_is_functionalized_call(call)
-                                    ? functionalized_keyword(call, schema->arguments[index].name)
-                                    : node_argument(call, index);
-    return value ? &call->arguments[value - call->arguments] : NULL;
-}
-
 const struct contract *contract_of(const struct node *call, size_t index) {
     return call->contracts ? &call->contracts[index] : &node_called_operation(call)->schema.arguments[index].contract;
 }
@@ -205,7 +197,7 @@ void contracts_note_call(struct node *call) {
     const struct operation *operation = node_called_operation(call);
     for (size_t i = 0; operation && i < operation->schema.argument_count; i++) {
         if (contract_of(call, i)->kind != contract_as_traced || contract_of(call, i)->traced) continue;
-        const struct node *argument = value_as_node(contract_argument(call, i));
+        const struct node *argument = value_as_node(node_called_argument(call, i));
         if (!argument || argument->type->kind != type_tensor || !argument->type->layout.strides) continue;
         struct contract *contract = &own_contracts(call)[i];
         contract->traced = argument->type->layout.strides;

@@ -25,8 +25,6 @@ void contracts_note_call(struct node *call);
 
 /* What the called operation of `call` is owed for argument `index` of its schema. */
 const struct contract *contract_of(const struct node *call, size_t index);
-/* The value of argument `index` of the called operation's schema, also of a functionalised call; NULL: left out. */
-struct value *contract_argument(struct node *call, size_t index);
 /* "contiguous", ... */
 const char *contract_kind_name(enum contract_kind kind);
 

@@ -18,6 +18,15 @@ const struct value *functionalized_keyword(const struct node *call, struct text 
     return NULL;
 }
 
+struct value *node_called_argument(const struct node *call, size_t index) {
+    const struct operation *called = node_called_operation(call);
+    if (!called || index >= called->schema.argument_count) return NULL;
+    const struct value *value = node_is_functionalized_call(call)
+                                    ? functionalized_keyword(call, called->schema.arguments[index].name)
+                                    : node_argument(call, index);
+    return value ? &call->arguments[value - call->arguments] : NULL;
+}
+
 size_t functionalized_lead(const struct node *call) {
     const struct operation *called = node_called_operation(call);
     return called && called->schema.return_count ? called->schema.return_count : 1;
@@ -80,12 +89,6 @@ void node_each_write(struct node *node, void (*visit)(void *user, struct node *w
     }
 }
 
-static bool writes_arguments(const struct operation *operation) {
-    for (size_t i = 0; i < operation->schema.argument_count; i++)
-        if (operation->schema.arguments[i].written) return true;
-    return false;
-}
-
 bool node_is_random(const struct node *node) {
     if (node->kind != node_call || !node->operation || node->operation->effect != effect_random) return false;
     const struct value *dropout = node_argument_named(node, "dropout_p");
@@ -107,7 +110,7 @@ bool node_is_removable(const struct node *node) {
     if (node->kind == node_getitem || node->kind == node_rename || node->kind == node_attribute) return true;
     if (node_has_effect(node)) return false;
     if (node->kind != node_call || node_is_functionalized_call(node)) return true;
-    return node->operation->class != class_assert && !writes_arguments(node->operation);
+    return node->operation->class != class_assert && !operation_writes(node->operation);
 }
 
 bool node_is_pure(const struct node *node) {

@@ -7,6 +7,8 @@
 /* The operation that a call runs: its own, or the one that auto_functionalized wraps; NULL when it is in no table. */
 const struct operation *node_called_operation(const struct node *node);
 bool node_is_functionalized_call(const struct node *node);
+/* The value of argument `index` of the called operation's schema, also of a functionalised call; NULL: left out. */
+struct value *node_called_argument(const struct node *call, size_t index);
 /* Of a functionalised call: the keyword argument of that name, or NULL. */
 const struct value *functionalized_keyword(const struct node *call, struct text keyword);
 /* Of a functionalised call: how many results come before those for written arguments (v1) or bases (v2). */

@@ -29,29 +29,16 @@ static const struct owed {
     enum contract_kind kind;
     bool elsewhere;
 } owed_rows[] = {
-#define OUT_FORM(id, out)
-#define OVERWRITES(id, argument)
 #define LAYOUT(id, argument, kind) {operation_##id, #argument, contract_##kind, false},
 #define ELSEWHERE(id, argument)    {operation_##id, #argument, contract_any, true},
 #include "ir/contracts.def"
-#undef OUT_FORM
-#undef OVERWRITES
-#undef LAYOUT
-#undef ELSEWHERE
 };
 
 static const struct out_form {
     enum operation_id id, out;
 } out_forms[] = {
 #define OUT_FORM(id, out) {operation_##id, operation_##out},
-#define OVERWRITES(id, argument)
-#define LAYOUT(id, argument, kind)
-#define ELSEWHERE(id, argument)
 #include "ir/contracts.def"
-#undef OUT_FORM
-#undef OVERWRITES
-#undef LAYOUT
-#undef ELSEWHERE
 };
 
 static const struct overwritten {
@@ -59,14 +46,7 @@ static const struct overwritten {
     const char *argument;
 } overwritten_rows[] = {
 #define OVERWRITES(id, argument) {operation_##id, #argument},
-#define OUT_FORM(id, out)
-#define LAYOUT(id, argument, kind)
-#define ELSEWHERE(id, argument)
 #include "ir/contracts.def"
-#undef OUT_FORM
-#undef OVERWRITES
-#undef LAYOUT
-#undef ELSEWHERE
 };
 
 struct operations {
@@ -281,6 +261,12 @@ const struct operation *operations_by_id(const struct operations *operations, en
 
 const struct operation *operations_row(const struct operations *operations, size_t index) {
     return index < operations->rows.count ? operations->rows.items[index] : NULL;
+}
+
+bool operation_writes(const struct operation *operation) {
+    for (size_t i = 0; i < operation->schema.argument_count; i++)
+        if (operation->schema.arguments[i].written) return true;
+    return false;
 }
 
 const char *operation_class_name(enum operation_class class) {

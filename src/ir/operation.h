@@ -111,6 +111,9 @@ static inline bool operation_is_out_form(const struct operation *operation) {
     return operation->out_form && operation->out_form->id == operation->id;
 }
 
+/* Whether it writes an argument. */
+bool operation_writes(const struct operation *operation);
+
 struct operations;
 /* All built-in rows. Schemas in the table are ours: a malformed one is an internal error. */
 regraft_status operations_create(struct arena *arena, struct diagnostics *diagnostics, struct operations **result);

@@ -109,21 +109,13 @@ static regraft_status set_arguments(struct replacement *replacement, const struc
     return REGRAFT_OK;
 }
 
-static bool uses(const struct pattern *pattern, size_t variable) {
-    if (pattern->kind == pattern_variable) return pattern->index == variable;
-    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
-        if (uses(&pattern->items[i], variable)) return true;
-    return false;
-}
-
 /* Whether a later statement or a reader of what is replaced needs the variable. */
 static bool is_needed(const struct replacement *replacement, size_t variable) {
     const struct rule_graph *graph = &replacement->match->rule->replace;
     size_t other = graph->variables.items[variable].other;
     if (other != SIZE_MAX && replacement->match->values[other]) return true;
     for (size_t i = 0; i < graph->statements.count; i++)
-        for (size_t k = 0; k < graph->statements.items[i].argument_count; k++)
-            if (uses(&graph->statements.items[i].arguments[k], variable)) return true;
+        if (statement_uses(&graph->statements.items[i], variable)) return true;
     return false;
 }
 

@@ -139,7 +139,7 @@ regraft_status place_contracts(struct placing *placing, struct node *call, bool 
     const struct operation *operation = node_called_operation(call);
     for (size_t i = 0; operation && i < operation->schema.argument_count; i++) {
         if (operation->schema.arguments[i].written != written || contract_of(call, i)->kind == contract_any) continue;
-        struct value *value = contract_argument(call, i);
+        struct value *value = node_called_argument(call, i);
         struct node *old = value_as_node(value), *given, *copy;
         if (!old || is_met_by(placing, call, i, old) || (written && !can_write_copy(placing, call, value))) continue;
         TRY(provide(placing, call, i, old, &given, &copy));

@@ -2,17 +2,6 @@
 #include "ir/effect.h"
 #include "rule/matching.h"
 
-bool operation_writes(const struct operation *operation) {
-    for (size_t i = 0; i < operation->schema.argument_count; i++)
-        if (operation->schema.arguments[i].written) return true;
-    return false;
-}
-
-const struct value *call_argument_value(const struct node *call, const struct operation *operation, size_t index) {
-    if (call->operation == operation) return node_argument(call, index);
-    return functionalized_keyword(call, operation->schema.arguments[index].name);
-}
-
 int64_t item_of_result(const struct operation *operation, size_t result) {
     size_t returns = operation->schema.return_count;
     if (operation_writes(operation)) return (int64_t)result + (returns ? 0 : 1);

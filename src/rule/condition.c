@@ -104,7 +104,7 @@ static bool owes_contiguous(const struct matcher *matcher, const struct value *u
     const struct type *type = tensor_type(use->use.node);
     for (size_t i = 0; operation && type && i < operation->schema.argument_count; i++) {
         const struct contract *contract = contract_of(use->use.user, i);
-        if (contract->kind == contract_any || call_argument_value(use->use.user, operation, i) != use) continue;
+        if (contract->kind == contract_any || node_called_argument(use->use.user, i) != use) continue;
         if (contract->kind == contract_contiguous) return true;
         struct layout traced = {type->layout.rank, type->layout.sizes, contract->traced};
         if (contract->traced && contract->traced_rank == traced.rank &&
@@ -129,7 +129,7 @@ static bool takes_as_key(const struct matcher *matcher, const struct value *use)
     (void)matcher;
     for (size_t i = 0; operation && i < sizeof names / sizeof *names; i++) {
         size_t index = schema_find_argument(&operation->schema, text_of(names[i]));
-        if (index != SIZE_MAX && call_argument_value(use->use.user, operation, index) == use) return true;
+        if (index != SIZE_MAX && node_called_argument(use->use.user, index) == use) return true;
     }
     return false;
 }
@@ -161,7 +161,7 @@ static enum answer repeats_pairs(struct matcher *matcher, size_t variable, const
 static const struct value *layer_of(const struct node *call) {
     const struct operation *operation = node_called_operation(call);
     size_t index = operation ? schema_find_argument(&operation->schema, TEXT("layer_name")) : SIZE_MAX;
-    return index == SIZE_MAX ? NULL : call_argument_value(call, operation, index);
+    return index == SIZE_MAX ? NULL : node_called_argument(call, index);
 }
 
 /* Whether the calls that are ordered behind a cache write by its result are of the layer that it writes. */
@@ -243,24 +243,11 @@ static symint function_integer(struct matcher *matcher, const struct expression 
 }
 
 symint expression_integer_of(struct matcher *matcher, const struct expression *expression) {
-    struct symbols *symbols = matcher->context->symbols;
     if (expression->kind == expression_integer) return bound_integer(matcher, expression->integer);
     if (expression->kind == expression_function) return function_integer(matcher, expression);
     if (expression->kind != expression_operator) return NULL;
     symint a = expression_integer_of(matcher, expression->left), b = expression_integer_of(matcher, expression->right);
-    if (!a || !b) return NULL;
-    switch (expression->operator) {
-    case '+':
-        return symint_add(symbols, a, b);
-    case '-':
-        return symint_subtract(symbols, a, b);
-    case '*':
-        return symint_multiply(symbols, a, b);
-    case '/':
-        return symint_floor_divide(symbols, a, b);
-    default:
-        return symint_modulo(symbols, a, b);
-    }
+    return a && b ? symint_apply(matcher->context->symbols, expression->operator, a, b) : NULL;
 }
 
 /* ---- constants ---- */

@@ -16,8 +16,7 @@ struct expansion {
 };
 
 static const struct value *argument_of(const struct expansion *expansion, struct text name) {
-    if (node_is_functionalized_call(expansion->call)) return functionalized_keyword(expansion->call, name);
-    return node_argument(expansion->call, schema_find_argument(&expansion->operation->schema, name));
+    return node_called_argument(expansion->call, schema_find_argument(&expansion->operation->schema, name));
 }
 
 /* A parameter's argument, an integer's value, or the node that stands for the definition's. */

@@ -60,14 +60,11 @@ bool match_has_call(const struct match *match, const struct node *node);
 
 /* ---- calls, plain or functionalised (calls.c) ---- */
 
-bool operation_writes(const struct operation *operation);
 /* The number that a result (returns first, then written arguments) has among the items of a call; -1: the call itself is
  * its only result. */
 int64_t item_of_result(const struct operation *operation, size_t result);
 /* The node that is result number `result` of a call; NULL: nobody uses it. */
 struct node *call_result(const struct node *call, const struct operation *operation, size_t result);
-/* The argument of a call by schema index, also inside auto_functionalized; NULL when it was left out. */
-const struct value *call_argument_value(const struct node *call, const struct operation *operation, size_t index);
 /* What a view, copy or reshape has the elements of, in the same order; NULL: it has others. */
 struct node *same_elements_source(const struct node *node);
 /* Whether the call goes when its rule fires: all others stay as long as somebody uses them. */

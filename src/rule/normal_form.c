@@ -19,8 +19,7 @@ static const struct shaped shaped[] = {
 };
 
 static struct value *argument_of(struct node *call, const struct operation *operation, const char *name) {
-    if (node_is_functionalized_call(call)) return (struct value *)functionalized_keyword(call, text_of(name));
-    return (struct value *)node_argument(call, schema_find_argument(&operation->schema, text_of(name)));
+    return node_called_argument(call, schema_find_argument(&operation->schema, text_of(name)));
 }
 
 /* The sizes in the one form; false: it has it, or they are not known. */

@@ -313,7 +313,7 @@ static bool uses(const struct pattern *pattern, size_t variable) {
     return false;
 }
 
-static bool statement_uses(const struct rule_statement *statement, size_t variable) {
+bool statement_uses(const struct rule_statement *statement, size_t variable) {
     for (size_t i = 0; i < statement->argument_count; i++)
         if (uses(&statement->arguments[i], variable)) return true;
     return false;

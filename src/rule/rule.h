@@ -98,6 +98,8 @@ struct rule_statement {
     size_t result_count;
     struct position position;
 };
+/* Whether an argument of the statement is the variable, or a list with it. */
+bool statement_uses(const struct rule_statement *statement, size_t variable);
 
 struct rule_graph {
     VECTOR(struct variable) variables; /* the declared tensors first, in both graphs with the same indices */

@@ -1,6 +1,7 @@
 /* Contracts: the table of them, and those of single calls of a live graph. */
 #include "fx_support.h"
 #include "ir/contract.h"
+#include "ir/effect.h"
 #include "pass/pass.h"
 
 /* The schema of each out form is that of the operation, nothing written, and X_out behind it for each written X. */
@@ -150,7 +151,7 @@ static void traced_strides_are_those_that_were_read(void **state) {
     value_set_node(clone, &clone->arguments[0], slice);
     clone->arguments[1] = (struct value){
         .kind = value_name, .keyword = TEXT("memory_format"), .written = TEXT("torch.contiguous_format")};
-    value_set_node(call, contract_argument(call, 1), clone);
+    value_set_node(call, node_called_argument(call, 1), clone);
     assert_int_equal(pipeline_run(internal, "place,dce", NULL), REGRAFT_OK);
     assert_non_null(strstr(regraft_graph_print(graph), "empty_strided.default([s, 8], [24, 1]"));
 }

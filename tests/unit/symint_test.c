@@ -476,22 +476,9 @@ static bool plain_apply(char operation, int64_t a, int64_t b, int64_t *result) {
 }
 
 static symint symbolic_apply(struct symbols *symbols, char operation, symint a, symint b) {
-    switch (operation) {
-    case '+':
-        return symint_add(symbols, a, b);
-    case '-':
-        return symint_subtract(symbols, a, b);
-    case '*':
-        return symint_multiply(symbols, a, b);
-    case '/':
-        return symint_floor_divide(symbols, a, b);
-    case '%':
-        return symint_modulo(symbols, a, b);
-    case 'M':
-        return symint_max(symbols, a, b);
-    default:
-        return symint_min(symbols, a, b);
-    }
+    if (operation == 'M') return symint_max(symbols, a, b);
+    if (operation == 'm') return symint_min(symbols, a, b);
+    return symint_apply(symbols, operation, a, b);
 }
 
 static void sample_combine(struct experiment *experiment, char operation, const struct sample *a,
