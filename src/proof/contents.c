@@ -57,7 +57,8 @@ static const struct term *pieces_term(struct prover *prover, enum dtype dtype, c
     struct builder key;
     key_start(prover, &key, term_pieces, dtype);
     key_pointer(&key, beyond);
-    key_pieces(prover, &key, pieces);
+    struct pieces compared = pieces_in_one_form(prover, pieces);
+    key_pieces(prover, &key, &compared);
     struct term *term = key_term(prover, &key);
     if (term->contents) return term;
     struct contents *contents = arena_new(prover->arena, struct contents);
@@ -149,14 +150,16 @@ static bool collect(struct prover *prover, const struct contents *contents, cons
     for (size_t i = 0; i < contents->cells.count; i++) {
         struct cell *cell = &contents->cells.items[i];
         const struct piece *piece = cell_piece(prover, cell);
-        struct piece part;
-        enum meeting meeting = piece ? piece_meet(prover, piece, &sought, &part, NULL) : meeting_unknown;
+        struct pieces met = {0}, rest = {0};
+        enum meeting meeting = piece ? piece_meet(prover, piece, &sought, &met, &rest) : meeting_unknown;
         if (meeting == meeting_unknown && surely_apart(prover, cell, place)) continue;
         if (meeting == meeting_unknown) return false;
         if (meeting == meeting_none) continue;
-        if (!renumber(prover, &frame, &part)) return false;
-        count = plus(prover, count, piece_count(prover, &part));
-        vector_push(prover->arena, parts, part);
+        for (size_t j = 0; j < met.count; j++) {
+            if (!renumber(prover, &frame, &met.items[j])) return false;
+            count = plus(prover, count, piece_count(prover, &met.items[j]));
+            vector_push(prover->arena, parts, met.items[j]);
+        }
     }
     return surely_equal(prover, count, layout_count(prover->symbols, &place->layout));
 }
@@ -203,7 +206,8 @@ static bool is_beyond(struct prover *prover, const struct contents *contents, co
     for (size_t i = 0; i < contents->cells.count; i++) {
         const struct piece *piece = cell_piece(prover, &contents->cells.items[i]);
         if (surely_apart(prover, &contents->cells.items[i], place)) continue;
-        if (!piece || piece_meet(prover, piece, &sought, NULL, NULL) != meeting_none) return false;
+        struct pieces met = {0}, rest = {0};
+        if (!piece || piece_meet(prover, piece, &sought, &met, &rest) != meeting_none) return false;
     }
     return true;
 }
@@ -272,10 +276,10 @@ static bool cut_cells(struct prover *prover, const struct contents *contents, co
     bool framed = piece_of_place(prover, place, NULL, number(prover, 0), NULL, &written);
     for (size_t i = 0; i < contents->cells.count; i++) {
         struct cell *cell = &contents->cells.items[i];
-        struct pieces rest = {0};
+        struct pieces met = {0}, rest = {0};
         if (cell->reading && places_same(&cell->place, place)) continue;
         const struct piece *piece = cell_piece(prover, cell);
-        enum meeting meeting = piece && framed ? piece_meet(prover, piece, &written, NULL, &rest) : meeting_unknown;
+        enum meeting meeting = piece && framed ? piece_meet(prover, piece, &written, &met, &rest) : meeting_unknown;
         if (meeting == meeting_none || (meeting == meeting_unknown && surely_apart(prover, cell, place))) {
             vector_push(prover->arena, &left->cells, *cell);
             continue;

@@ -30,16 +30,26 @@ bool piece_relate(struct prover *prover, const struct piece *piece, symint offse
 /* Cuts extents of `piece` where the steps of `other` fall between two of theirs: 640 by 1 at 64 into 10 by 64, 64 by 1. */
 void piece_refine(struct prover *prover, struct piece *piece, const struct piece *other);
 
-enum meeting { meeting_none, meeting_part, meeting_unknown };
+/* Whether a step of `a` is the larger one. A multiple counts as larger: where it is not, its factor is 0 or 1, and what
+ * depends on the order (that indices do not run over) is proved each time. */
+bool step_larger(const struct prover *prover, symint a, symint b);
+bool step_multiple_of(const struct prover *prover, symint a, symint b);
+
 struct pieces {
     struct piece *items;
     size_t count, capacity;
 };
-/* How two pieces meet: the part of `piece` inside of `other`, and what is left of it outside. Either may be NULL. */
-enum meeting piece_meet(struct prover *prover, const struct piece *piece, const struct piece *other, struct piece *part,
-                        struct pieces *rest);
+enum meeting { meeting_none, meeting_part, meeting_unknown };
+/* How two pieces meet: the parts of `piece` inside of `other` are added to `parts`, and what is left of it outside is put
+ * into `rest`. */
+enum meeting piece_meet(struct prover *prover, const struct piece *piece, const struct piece *other,
+                        struct pieces *parts, struct pieces *rest);
 
 /* Joins what can be joined and brings the pieces into one order. */
 void pieces_normalise(struct prover *prover, struct pieces *pieces);
+/* Cuts disjoint pieces of one term in the one way. False when their sizes are not known, or too large. */
+bool pieces_cut_again(struct prover *prover, const struct pieces *pieces, struct pieces *result);
+/* The same pieces, those of each term cut in the one way: what compares equal is equal. They follow no rows any more. */
+struct pieces pieces_in_one_form(struct prover *prover, const struct pieces *pieces);
 
 #endif
