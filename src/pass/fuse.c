@@ -8,6 +8,7 @@
 #include "ir/effect.h"
 #include "pass/parameter.h"
 #include "rule/condition.h"
+#include "rule/matching.h"
 
 typedef VECTOR(const struct rule *) rule_list;
 typedef VECTOR(struct match *) match_list;
@@ -17,7 +18,7 @@ struct fusing {
     struct arena *scratch;
     unsigned platform;
     struct token_range tokens;
-    struct map *by_operation[stage_count]; /* of the anchor -> rule_list */
+    struct map *by_operation[stage_count]; /* the form of the anchor's operation -> rule_list */
     rule_list rules[stage_count];          /* that may fire here */
     rule_list asked;                       /* for by name */
     bool explain;                          /* record failures too */
@@ -45,8 +46,14 @@ static regraft_status read_parameters(struct fusing *fusing) {
                 "expected a range of tokens such as 1-256, 64 or 1-");
 }
 
+/* One operation for all spellings. */
+static const struct operation *form_of(const struct fusing *fusing, const struct operation *operation) {
+    enum operation_id form = operation_form(operation);
+    return form == operation->id ? operation : operations_by_id(fusing->graph->context->operations, form);
+}
+
 static void add_rule(struct fusing *fusing, const struct rule *rule) {
-    const struct operation *operation = rule->match.statements.items[rule->anchor].operation;
+    const struct operation *operation = form_of(fusing, rule->match.statements.items[rule->anchor].operation);
     void **slot = map_slot(fusing->by_operation[rule->stage], &operation, sizeof operation);
     if (!*slot) *slot = arena_new(fusing->scratch, rule_list);
     vector_push(fusing->scratch, (rule_list *)*slot, rule);
@@ -175,6 +182,7 @@ static regraft_status find_matches(struct fusing *fusing, enum rule_stage stage,
                                    match_list *matches) {
     for (struct node *node = fusing->graph->first; node; node = node->next) {
         const struct operation *operation = node_called_operation(node);
+        if (operation) operation = form_of(fusing, operation);
         const rule_list *rules = operation ? map_get(fusing->by_operation[stage], &operation, sizeof operation) : NULL;
         for (size_t i = 0; rules && i < rules->count; i++) {
             struct match *match = matcher_try(matcher, rules->items[i], node);

@@ -215,6 +215,17 @@ static regraft_status insert_once(struct replacement *replacement, const struct 
     return REGRAFT_OK;
 }
 
+/* Whether it is a cast to the element type that its argument has. */
+static bool changes_nothing(const struct replacement *replacement, const struct rule_statement *statement) {
+    if (statement->operation->id != operation_prims_convert_element_type_default) return false;
+    const struct node *tensor = variable_value(replacement, statement->arguments[0].index);
+    const struct pattern *wanted = &statement->arguments[1];
+    enum dtype dtype = wanted->kind == pattern_attribute ? replacement->match->attributes[wanted->index].dtype
+                       : wanted->kind == pattern_literal ? wanted->literal->dtype
+                                                         : dtype_none;
+    return tensor->type->kind == type_tensor && dtype != dtype_none && tensor->type->dtype == dtype;
+}
+
 static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
     if (statement->kind == statement_halves || statement->kind == statement_pairs)
         return insert_once(replacement, statement);
@@ -225,7 +236,7 @@ static regraft_status insert_statement(struct replacement *replacement, const st
         const struct layout *like = &shaped->type->layout;
         return insert_shape(replacement, statement, like->sizes, like->rank);
     }
-    if (statement->kind == statement_same) {
+    if (statement->kind == statement_same || changes_nothing(replacement, statement)) {
         replacement->values[statement->results[0]] = variable_value(replacement, statement->arguments[0].index);
         return REGRAFT_OK;
     }

@@ -3,7 +3,9 @@
  *   - a view onto all of its argument, in the same order with the same strides;
  *   - an update of all of its base: the result is what is written, when that has the base's element type and layout;
  *   - a copy or cast to the type and layout that the argument has, when nobody can tell the copy from the original:
- *     neither is written later, and the copy is not returned. */
+ *     neither is written later, and the copy is not returned;
+ *   - an assertion of the element type and device of a value that is computed: its type says so. */
+#include "ir/effect.h"
 #include "ir/memory.h"
 #include "pass/pass.h"
 
@@ -62,6 +64,24 @@ static struct node *replacement(struct memory *memory, struct node *node, const 
     return is_copy(node) ? unneeded_copy(memory, node) : NULL;
 }
 
+/* Exported programs assert this of what a cast takes, which else would stay when the cast goes. Of an input of the graph it is a
+ * check of what the caller gives, and stays. */
+static bool is_known(const struct node *node) {
+    const struct node *tensor =
+        node_is(node, operation_aten__assert_tensor_metadata_default) ? value_as_node(node_argument(node, 0)) : NULL;
+    if (!tensor || tensor->kind == node_placeholder || tensor->type->kind != type_tensor) return false;
+    for (size_t i = 1; i < node->operation->schema.argument_count; i++) {
+        const struct value *value = node_argument(node, i);
+        struct text name = node->operation->schema.arguments[i].name;
+        if (!value || value->kind == value_none || text_is(name, "layout")) continue;
+        bool dtype = value->kind == value_dtype && text_is(name, "dtype") && value->dtype == tensor->type->dtype;
+        bool device =
+            value->kind == value_device && text_is(name, "device") && device_equal(value->device, tensor->type->device);
+        if (!dtype && !device) return false;
+    }
+    return true;
+}
+
 regraft_status pass_noop_elim(struct graph *graph, struct arena *scratch) {
     struct memory *memory;
     (void)scratch;
@@ -69,6 +89,11 @@ regraft_status pass_noop_elim(struct graph *graph, struct arena *scratch) {
     for (struct node *node = graph->first, *next; node; node = next) {
         const char *reason;
         next = node->next;
+        if (is_known(node)) {
+            graph_remark(graph, node, true, "removed: it asserts what the type of its argument says");
+            graph_remove(graph, node);
+            continue;
+        }
         struct node *other = replacement(memory, node, &reason);
         if (!other) continue;
         graph_remark(graph, node, true, "replaced by %.*s: %s", TEXT_ARGS(other->name), reason);

@@ -20,7 +20,8 @@ struct node *call_of_result(const struct rule_statement *statement, size_t resul
     int64_t item = item_of_result(statement->operation, result);
     struct node *call = item < 0 ? node : node->kind == node_getitem ? value_as_node(&node->arguments[0]) : NULL;
     if (!call || call->kind != node_call || (item >= 0 && node->arguments[1].integer != item)) return NULL;
-    if (!operation_writes(statement->operation)) return call->operation == statement->operation ? call : NULL;
+    if (!operation_writes(statement->operation))
+        return is_spelling(statement->operation, call->operation) ? call : NULL;
     bool functionalized = node_is(call, operation_higher_order_auto_functionalized);
     return functionalized && node_called_operation(call) == statement->operation ? call : NULL;
 }

@@ -2,7 +2,7 @@
 
 #include "ir/effect.h"
 #include "ir/infer.h"
-#include "rule/match.h"
+#include "rule/matching.h"
 
 struct instance {
     struct context *context;
@@ -176,8 +176,23 @@ static struct node *insert(struct instance *instance, enum operation_id id, size
     return graph_insert_call(instance->graph, NULL, operations_by_id(instance->context->operations, id), arguments);
 }
 
+/* Now and then another spelling of the operation, which takes a tensor where the statement has one. */
+static const struct operation *choose_spelling(struct instance *instance, const struct rule_statement *statement) {
+    size_t index = draw(instance, 12);
+    const struct operation *other = spelling_at(instance->context->operations, statement->operation, index);
+    if (!other || statement->argument_count > other->schema.argument_count) return statement->operation;
+    for (size_t i = 1; i < statement->argument_count; i++) {
+        struct text name = statement->operation->schema.arguments[i].name;
+        size_t own = schema_find_argument(&other->schema, name);
+        bool tensor = statement->arguments[i].kind == pattern_variable;
+        if (own == SIZE_MAX || tensor != (other->schema.arguments[own].type == schema_tensor))
+            return statement->operation;
+    }
+    return other;
+}
+
 static regraft_status add_call(struct instance *instance, const struct rule_statement *statement) {
-    const struct operation *operation = statement->operation;
+    const struct operation *operation = choose_spelling(instance, statement);
     bool wrapped = operation_writes(operation), named = wrapped;
     size_t count = wrapped, next = wrapped;
     for (size_t i = 0; i < statement->argument_count; i++) count += statement->arguments[i].kind != pattern_default;
@@ -185,9 +200,10 @@ static regraft_status add_call(struct instance *instance, const struct rule_stat
                                 : graph_insert_call(instance->graph, NULL, operation, count);
     if (wrapped) call->arguments[0] = (struct value){.kind = value_operator, .operation = operation};
     for (size_t i = 0; i < statement->argument_count; i++) {
-        named = named || statement->arguments[i].kind == pattern_default || operation->schema.arguments[i].keyword_only;
+        named = named || statement->arguments[i].kind == pattern_default || (operation != statement->operation && i) ||
+                operation->schema.arguments[i].keyword_only;
         if (statement->arguments[i].kind == pattern_default) continue;
-        if (named) call->arguments[next].keyword = operation->schema.arguments[i].name;
+        if (named) call->arguments[next].keyword = statement->operation->schema.arguments[i].name;
         set_pattern(instance, call, &call->arguments[next++], &statement->arguments[i]);
     }
     TRY(infer_node(call));

@@ -7,6 +7,7 @@
 #include "rule/matching.h"
 
 static bool solve(struct matcher *matcher, const struct goal *goal);
+static bool climb(struct matcher *matcher, size_t variable, const struct goal *goals);
 
 /* ---- failures ---- */
 
@@ -84,6 +85,12 @@ static bool bind_variable(struct matcher *matcher, size_t variable, struct node 
     return true;
 }
 
+/* The same, when the node is of the type that the variable has. */
+static bool bind_typed(struct matcher *matcher, size_t variable, struct node *node) {
+    const struct variable *declared = &matcher->match->rule->match.variables.items[variable];
+    return (!declared->type || match_type(matcher, declared, node)) && bind_variable(matcher, variable, node);
+}
+
 static bool solve_variable(struct matcher *matcher, size_t variable, struct node *node, const struct goal *goals) {
     const struct goal *goal = match_push(matcher, (struct goal){goal_variable, variable, 0, node, NULL}, goals);
     return goal && solve(matcher, goal);
@@ -138,6 +145,10 @@ static bool match_call(struct matcher *matcher, size_t index, struct node *call,
                                  TEXT_ARGS(call->name), TEXT_ARGS(match->calls[index]->name));
     if (match_has_call(match, call))
         return match_fails(matcher, call, NULL, "%.*s would be two calls of the rule", TEXT_ARGS(call->name));
+    const struct schema_argument *more = unspelled_argument(call, statement->operation);
+    if (more)
+        return match_fails(matcher, call, NULL, "%.*s: '%.*s' is not the default", TEXT_ARGS(call->name),
+                           TEXT_ARGS(more->name));
     if (!match_note(matcher, trail_call, index)) return false;
     match->calls[index] = call;
     matcher->found++;
@@ -253,8 +264,7 @@ static bool match_variable(struct matcher *matcher, size_t index, struct node *n
                                  TEXT_ARGS(variable->name), TEXT_ARGS(match->values[index]->name),
                                  TEXT_ARGS(node->name));
     struct mark before = mark(matcher);
-    if ((variable->type && !match_type(matcher, variable, node)) || !bind_variable(matcher, index, node))
-        return take_back(matcher, before);
+    if (!bind_typed(matcher, index, node)) return take_back(matcher, before);
     if (!variable->definitions.count) return solve(matcher, goals);
     before = mark(matcher);
     for (size_t i = 0; i < variable->definitions.count; i++) {
@@ -273,7 +283,7 @@ static bool climb_call(struct matcher *matcher, size_t index, struct node *from,
         struct node *user = use->use.user;
         struct mark before = mark(matcher);
         bool functionalized = node_is(user, operation_higher_order_auto_functionalized);
-        if (user->kind != node_call || node_called_operation(user) != statement->operation ||
+        if (user->kind != node_call || !is_spelling(statement->operation, node_called_operation(user)) ||
             functionalized != operation_writes(statement->operation))
             continue;
         if (match_call(matcher, index, user, goals)) return true;
@@ -286,11 +296,8 @@ static bool climb_call(struct matcher *matcher, size_t index, struct node *from,
 /* The value itself, and all that has its elements in the same order. */
 static bool climb_elements(struct matcher *matcher, size_t variable, struct node *node, bool broadcast,
                            const struct goal *goals) {
-    const struct variable *declared = &matcher->match->rule->match.variables.items[variable];
     struct mark before = mark(matcher);
-    if ((!declared->type || match_type(matcher, declared, node)) && bind_variable(matcher, variable, node) &&
-        solve(matcher, goals))
-        return true;
+    if (bind_typed(matcher, variable, node) && solve(matcher, goals)) return true;
     take_back(matcher, before);
     for (const struct value *use = node->users; use; use = use->use.next)
         if (elements_source(use->use.user, broadcast) == node &&
@@ -323,6 +330,17 @@ static struct node *bound_tensor(const struct matcher *matcher, const struct pat
     return NULL;
 }
 
+/* Nothing that the statement takes is bound: first what is below one of its arguments, then the variable again. */
+static bool climb_below(struct matcher *matcher, size_t variable, const struct pattern *pattern,
+                        const struct goal *goals) {
+    struct mark before = mark(matcher);
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
+        if (climb_below(matcher, variable, &pattern->items[i], goals)) return true;
+    if (pattern->kind != pattern_variable) return false;
+    const struct goal *again = match_push(matcher, (struct goal){goal_climb, variable, 0, NULL, NULL}, goals);
+    return (again && climb(matcher, pattern->index, again)) || take_back(matcher, before);
+}
+
 static bool climb_definition(struct matcher *matcher, size_t variable, const struct definition *definition,
                              const struct goal *goals) {
     const struct rule_statement *statement = statement_at(matcher, definition->statement);
@@ -336,7 +354,7 @@ static bool climb_definition(struct matcher *matcher, size_t variable, const str
         case statement_broadcast:
             return climb_elements(matcher, variable, from, statement->kind == statement_broadcast, goals);
         case statement_same:
-            return bind_variable(matcher, variable, from) && solve(matcher, goals);
+            return bind_typed(matcher, variable, from) && solve(matcher, goals);
         case statement_view:
         case statement_shape:
         case statement_halves:
@@ -344,13 +362,14 @@ static bool climb_definition(struct matcher *matcher, size_t variable, const str
             return climb_view(matcher, variable, definition, goals);
         }
     }
+    for (size_t i = 0; i < statement->argument_count; i++)
+        if (climb_below(matcher, variable, &statement->arguments[i], goals)) return true;
     return false;
 }
 
-static bool climb(struct matcher *matcher, size_t index, const struct goal *goals) {
-    const struct rule *rule = matcher->match->rule;
-    size_t variable = rule->climb.items[index];
-    const struct variable *wanted = &rule->match.variables.items[variable];
+static bool climb(struct matcher *matcher, size_t variable, const struct goal *goals) {
+    const struct variable *wanted = &matcher->match->rule->match.variables.items[variable];
+    if (++matcher->steps > matcher_most_steps) return false;
     if (matcher->match->values[variable]) return solve(matcher, goals);
     struct mark before = mark(matcher);
     for (size_t i = 0; i < wanted->definitions.count; i++) {
@@ -445,7 +464,7 @@ struct match *matcher_try(struct matcher *matcher, const struct rule *rule, stru
     matcher->steps = matcher->found = matcher->trail_count = matcher->goal_count = matcher->deferred_count = 0;
     const struct goal *goals = NULL;
     for (size_t i = rule->climb.count; i-- > 0;)
-        goals = match_push(matcher, (struct goal){goal_climb, i, 0, NULL, NULL}, goals);
+        goals = match_push(matcher, (struct goal){goal_climb, rule->climb.items[i], 0, NULL, NULL}, goals);
     if (match_call(matcher, rule->anchor, call, goals)) {
         struct match *match = matcher->match;
         matcher->match = NULL;

@@ -240,8 +240,7 @@ bool match_type(struct matcher *matcher, const struct variable *variable, const 
 static bool match_value(struct matcher *matcher, const struct pattern *pattern, const struct value *value,
                         struct node *call, const struct goal **goals);
 
-/* Whether the default of the schema's argument is this value. */
-static bool is_default(const struct schema_argument *argument, const struct value *value) {
+bool is_default(const struct schema_argument *argument, const struct value *value) {
     struct text text = argument->default_text;
     char number[64], *end;
     double real;
@@ -302,7 +301,7 @@ static bool same_dimension(const struct node *call, const struct operation *oper
                            const struct pattern *pattern, const struct value *value) {
     struct text name = operation->schema.arguments[index].name;
     if (!text_is(name, "dim") && !text_is(name, "dims")) return false;
-    const struct value *self = node_called_argument(call, 0), *wanted = pattern->literal;
+    const struct value *self = spelled_argument(call, operation, 0), *wanted = pattern->literal;
     if (self && (self->kind == value_list || self->kind == value_tuple))
         self = self->list.count ? &self->list.items[0] : NULL;
     const struct node *tensor = value_as_node(self);
@@ -320,7 +319,7 @@ bool match_argument(struct matcher *matcher, const struct rule_statement *statem
                     size_t from, const struct goal **goals) {
     const struct pattern *pattern = &statement->arguments[index];
     const struct schema_argument *argument = &statement->operation->schema.arguments[index];
-    const struct value *value = node_called_argument(call, from);
+    const struct value *value = spelled_argument(call, statement->operation, from);
     if (pattern->kind == pattern_default)
         return !value || is_default(argument, value) ||
                match_fails(matcher, call, NULL, "%.*s: '%.*s' is not the default, %.*s", TEXT_ARGS(call->name),

@@ -8,12 +8,12 @@
 enum goal_kind {
     goal_variable, /* the variable is this node */
     goal_view,     /* the node is the result of a view statement whose argument is bound by now */
-    goal_climb     /* find the climb's variable among the users of what is bound */
+    goal_climb     /* find the variable among the users of what is bound */
 };
 
 struct goal {
     enum goal_kind kind;
-    size_t index;  /* of the variable; in rule->climb; of the statement */
+    size_t index;  /* of the variable; of the statement */
     size_t result; /* of the statement */
     struct node *node;
     const struct goal *next;
@@ -48,6 +48,8 @@ const struct goal *match_push(struct matcher *matcher, struct goal goal, const s
 /* ---- match_value.c ---- */
 
 bool same_constant(const struct value *a, const struct value *b);
+/* Whether the default of the schema's argument is this value. */
+bool is_default(const struct schema_argument *argument, const struct value *value);
 /* All of these bind what is not bound yet. */
 bool match_type(struct matcher *matcher, const struct variable *variable, const struct node *node);
 /* Argument `index` of the statement with argument `from` of the call; pushes goals for tensors. */
@@ -63,6 +65,20 @@ enum answer match_view(struct matcher *matcher, size_t index, size_t result, str
 /* All tensors that are windows onto what `base` is a window onto, in order of the program. */
 typedef VECTOR(struct node *) node_list;
 void windows_beside(struct matcher *matcher, struct node *base, node_list *list);
+
+/* ---- spelling.c ---- */
+
+/* One operation for all that compute the same: aten.mul.Scalar is aten.mul.Tensor. */
+enum operation_id operation_form(const struct operation *operation);
+/* Whether a call of `called` is one of `operation`, in another spelling or in the same. */
+bool is_spelling(const struct operation *operation, const struct operation *called);
+/* The other spellings of a form; NULL after the last. */
+const struct operation *spelling_at(const struct operations *operations, const struct operation *operation,
+                                    size_t index);
+/* What the call, in whatever spelling, has as argument `index` of `operation`; NULL when it was left out. */
+const struct value *spelled_argument(const struct node *call, const struct operation *operation, size_t index);
+/* An argument of the call that `operation` has not, and that says more than its default; NULL: none. */
+const struct schema_argument *unspelled_argument(const struct node *call, const struct operation *operation);
 
 /* ---- calls.c ---- */
 

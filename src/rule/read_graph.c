@@ -306,6 +306,8 @@ regraft_status read_statement_line(struct rule_reader *reader, struct rule_graph
 
 /* ---- the whole ---- */
 
+enum { most_variables = rule_most_names + rule_most_statements * 8 };
+
 static bool uses(const struct pattern *pattern, size_t variable) {
     if (pattern->kind == pattern_variable) return pattern->index == variable;
     for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
@@ -320,12 +322,13 @@ bool statement_uses(const struct rule_statement *statement, size_t variable) {
 }
 
 /* The rarer its operation, the better a search begins there; 0: not at all. */
-static int rarity(const struct rule_graph *graph, size_t index) {
+static int rarity(const struct rule_graph *graph, const bool *sure, size_t index) {
     const struct rule_statement *statement = &graph->statements.items[index];
     if (statement->kind != statement_call) return 0;
-    for (size_t i = 0; i < statement->result_count; i++) /* not one of several alternatives */
-        if (statement->results[i] != SIZE_MAX && graph->variables.items[statement->results[i]].definitions.count > 1)
-            return 0;
+    for (size_t i = 0; i < statement->result_count; i++) { /* not one of several alternatives */
+        size_t result = statement->results[i];
+        if (result != SIZE_MAX && (!sure[result] || graph->variables.items[result].definitions.count > 1)) return 0;
+    }
     switch (statement->operation->id) {
     case operation_aten_rsqrt_default:
     case operation_aten_neg_default:
@@ -365,48 +368,122 @@ static void reach(const struct rule_graph *graph, bool *reached, size_t variable
                         &graph->statements.items[graph->variables.items[variable].definitions.items[i].statement]);
 }
 
-/* A variable that is not reached, of which some definition uses one that is; SIZE_MAX: none. */
-static size_t next_climb(const struct rule_graph *graph, const bool *reached) {
-    for (size_t v = 0; v < graph->variables.count; v++) {
-        const struct variable *variable = &graph->variables.items[v];
-        for (size_t d = 0; !reached[v] && d < variable->definitions.count; d++)
-            for (size_t u = 0; u < graph->variables.count; u++)
-                if (reached[u] && statement_uses(&graph->statements.items[variable->definitions.items[d].statement], u))
-                    return v;
+static bool uses_some(const struct pattern *pattern, const bool *set) {
+    if (pattern->kind == pattern_variable) return set[pattern->index];
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
+        if (uses_some(&pattern->items[i], set)) return true;
+    return false;
+}
+
+/* How many of the variable's definitions use something of the set. */
+static size_t count_uses(const struct rule_graph *graph, size_t variable, const bool *set) {
+    const struct variable *wanted = &graph->variables.items[variable];
+    size_t count = 0;
+    for (size_t i = 0; i < wanted->definitions.count; i++) {
+        const struct rule_statement *statement = &graph->statements.items[wanted->definitions.items[i].statement];
+        bool some = false;
+        for (size_t k = 0; k < statement->argument_count && !some; k++) some = uses_some(&statement->arguments[k], set);
+        count += some;
     }
+    return count;
+}
+
+/* A variable that is not reached, and is found above what is, whichever of its definitions holds: one that is always there. Else
+ * one that uses something reached, perhaps. SIZE_MAX: none. */
+static size_t next_climb(const struct rule_graph *graph, const bool *reached, const bool *sure, bool *always) {
+    bool above[most_variables];
+    memcpy(above, reached, graph->variables.count * sizeof *above);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t v = 0; v < graph->variables.count; v++) {
+            size_t count = graph->variables.items[v].definitions.count;
+            if (above[v] || !count || count_uses(graph, v, above) != count) continue;
+            if (sure[v]) return v;
+            changed = above[v] = true;
+        }
+    }
+    *always = false;
+    for (size_t v = 0; v < graph->variables.count; v++)
+        if (!reached[v] && count_uses(graph, v, reached)) return v;
     return SIZE_MAX;
 }
 
-enum { most_variables = rule_most_names + rule_most_statements * 8 };
+/* ---- what is always there ---- */
 
-/* Whether the variable serves but one of several definitions of another: then it may not be there. */
-static bool is_optional(const struct rule_graph *graph, size_t variable) {
-    bool used = false;
-    for (size_t i = 0; i < graph->statements.count; i++) {
-        const struct rule_statement *statement = &graph->statements.items[i];
-        if (!statement_uses(statement, variable)) continue;
-        used = true;
-        for (size_t k = 0; k < statement->result_count; k++)
-            if (statement->results[k] == SIZE_MAX ||
-                graph->variables.items[statement->results[k]].definitions.count < 2)
-                return false;
-    }
-    return used;
+/* For every variable the set of those that are there whenever it is, as rows of `count` truth values. */
+struct needs {
+    const struct rule_graph *graph;
+    size_t count;
+    bool *rows;
+};
+
+static void add_needs_of(const struct needs *needs, const struct pattern *pattern, bool *set) {
+    if (pattern->kind == pattern_variable)
+        for (size_t v = 0; v < needs->count; v++) set[v] = set[v] || needs->rows[pattern->index * needs->count + v];
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
+        add_needs_of(needs, &pattern->items[i], set);
 }
 
+/* Takes from the row what one of the variable's definitions does without; whether that changed it. */
+static bool narrow_needs(const struct needs *needs, size_t variable, bool *set) {
+    const struct variable *needy = &needs->graph->variables.items[variable];
+    bool *row = &needs->rows[variable * needs->count], changed = false;
+    if (!needy->definitions.count) { /* needs itself alone */
+        memset(set, 0, needs->count * sizeof *set);
+        for (size_t v = 0; v < needs->count; v++) row[v] = v == variable;
+    }
+    for (size_t i = 0; i < needy->definitions.count; i++) {
+        const struct rule_statement *statement = &needs->graph->statements.items[needy->definitions.items[i].statement];
+        memset(set, 0, needs->count * sizeof *set);
+        set[variable] = true;
+        for (size_t k = 0; k < statement->argument_count; k++) add_needs_of(needs, &statement->arguments[k], set);
+        for (size_t v = 0; v < needs->count; v++) {
+            changed = changed || (row[v] && !set[v]);
+            row[v] = row[v] && set[v];
+        }
+    }
+    return changed;
+}
+
+/* Which variables are there in every match: what the last results need, whatever alternatives are taken. */
+static bool *find_sure(struct rule_reader *reader) {
+    const struct rule_graph *graph = &reader->rule->match;
+    struct needs needs = {graph, graph->variables.count, NULL};
+    bool *set = arena_array(reader->fx.context->arena, bool, needs.count), changed = true;
+    bool *sure = arena_array(reader->fx.context->arena, bool, needs.count);
+    needs.rows = arena_array(reader->fx.context->arena, bool, needs.count *needs.count);
+    for (size_t i = 0; i < needs.count * needs.count; i++) needs.rows[i] = true;
+    while (changed) {
+        changed = false;
+        for (size_t v = 0; v < needs.count; v++) changed = narrow_needs(&needs, v, set) || changed;
+    }
+    for (size_t v = 0; v < needs.count; v++) {
+        bool used = false;
+        for (size_t i = 0; i < graph->statements.count && !used; i++)
+            used = statement_uses(&graph->statements.items[i], v);
+        for (size_t k = 0; !used && k < needs.count; k++) sure[k] = sure[k] || needs.rows[v * needs.count + k];
+    }
+    return sure;
+}
+
+/* ---- the way of a search ---- */
+
 /* The variables to climb to from an anchor; false when one of them may not be there. */
-static bool way_from(struct rule_reader *reader, size_t anchor, bool *reached) {
+static bool way_from(struct rule_reader *reader, size_t anchor, const bool *sure, bool *reached) {
     struct rule *rule = reader->rule;
-    bool sure = true;
+    bool always = true;
     rule->anchor = anchor;
     rule->climb.count = 0;
     memset(reached, 0, most_variables * sizeof *reached);
     reach_statement(&rule->match, reached, &rule->match.statements.items[anchor]);
-    for (size_t next; (next = next_climb(&rule->match, reached)) != SIZE_MAX; reach(&rule->match, reached, next)) {
+    for (;;) {
+        bool certain = true;
+        size_t next = next_climb(&rule->match, reached, sure, &certain);
+        if (next == SIZE_MAX) return always;
+        always = always && certain;
         vector_push(reader->fx.context->arena, &rule->climb, next);
-        sure = sure && !is_optional(&rule->match, next);
+        reach(&rule->match, reached, next);
     }
-    return sure;
 }
 
 /* The rarest operation is the anchor, unless what may not be there would have to be found from it. */
@@ -414,20 +491,21 @@ static regraft_status find_way(struct rule_reader *reader) {
     struct rule *rule = reader->rule;
     struct rule_graph *graph = &rule->match;
     struct diagnostics *diagnostics = &reader->fx.context->diagnostics;
-    bool reached[most_variables], sure = false;
+    bool reached[most_variables], found = false;
     int best = 0;
     if (graph->variables.count > most_variables)
         return fail(diagnostics, REGRAFT_REJECTED, rule->position, "the match has too many names");
+    const bool *sure = find_sure(reader);
     for (size_t i = 0; i < graph->statements.count; i++)
-        if (rarity(graph, i) && rarity(graph, i) >= best) best = rarity(graph, i), rule->anchor = i;
+        if (rarity(graph, sure, i) && rarity(graph, sure, i) >= best) best = rarity(graph, sure, i), rule->anchor = i;
     if (!best)
         return fail(diagnostics, REGRAFT_REJECTED, rule->position,
                     "the match has no operation that is always there; a search has to begin at one");
     size_t rarest = rule->anchor;
-    for (int wanted = best; wanted > 0 && !sure; wanted--)
-        for (size_t i = graph->statements.count; i-- > 0 && !sure;)
-            sure = rarity(graph, i) == wanted && way_from(reader, i, reached);
-    if (!sure) way_from(reader, rarest, reached);
+    for (int wanted = best; wanted > 0 && !found; wanted--)
+        for (size_t i = graph->statements.count; i-- > 0 && !found;)
+            found = rarity(graph, sure, i) == wanted && way_from(reader, i, sure, reached);
+    if (!found) way_from(reader, rarest, sure, reached);
     for (size_t i = 0; i < graph->variables.count; i++)
         if (!reached[i])
             return fail(diagnostics, REGRAFT_REJECTED, graph->variables.items[i].position,
