@@ -224,21 +224,16 @@ const char *regraft_graph_warning(const regraft_graph *graph, size_t index) {
     return const_graph(graph)->warnings.items[index];
 }
 
-/* A later pass may have removed a copy that turned out to be of no use. */
-static bool is_there(const struct graph *graph, const struct copy *copy) {
-    return graph_find(graph, copy->node->name) == copy->node;
-}
-
 size_t regraft_graph_copy_count(const regraft_graph *public) {
     const struct graph *graph = const_graph(public);
     size_t count = 0;
-    for (size_t i = 0; i < graph->copies.count; i++) count += is_there(graph, &graph->copies.items[i]);
+    for (size_t i = 0; i < graph->copies.count; i++) count += copy_is_there(graph, &graph->copies.items[i]);
     return count;
 }
 
 static const struct copy *nth_copy(const struct graph *graph, size_t index) {
     const struct copy *copy = graph->copies.items;
-    while (!is_there(graph, copy) || index-- > 0) copy++;
+    while (!copy_is_there(graph, copy) || index-- > 0) copy++;
     return copy;
 }
 

@@ -45,7 +45,7 @@ static regraft_rotation rotation_of(const struct tensors *tensors, int64_t first
                               0};
 }
 
-regraft_rope_cache_arguments grouped_arguments(const struct tensors *tensors, int64_t first, int64_t count) {
+static regraft_rope_cache_arguments grouped_arguments(const struct tensors *tensors, int64_t first, int64_t count) {
     const struct shape *shape = &tensors->shape;
     uint16_t *query = tensors->inputs + first * tensors->row;
     uint16_t *key = query + shape->query_heads * shape->head_size, *value = key + shape->key_heads * shape->head_size;
@@ -65,7 +65,8 @@ regraft_rope_cache_arguments grouped_arguments(const struct tensors *tensors, in
 }
 
 /* q_pe is the end of heads of head_size; kv_c and k_pe lie in one row. */
-regraft_rope_latent_cache_arguments latent_arguments(const struct tensors *tensors, int64_t first, int64_t count) {
+static regraft_rope_latent_cache_arguments latent_arguments(const struct tensors *tensors, int64_t first,
+                                                            int64_t count) {
     const struct shape *shape = &tensors->shape;
     uint16_t *query = tensors->inputs + first * tensors->row + shape->head_size - shape->rotary;
     int64_t row = shape->rank + shape->rotary;

@@ -26,10 +26,6 @@ struct tensors {
 
 enum { block_size = 16 };
 
-/* The arguments for tokens [first, first + count). */
-regraft_rope_cache_arguments grouped_arguments(const struct tensors *tensors, int64_t first, int64_t count);
-regraft_rope_latent_cache_arguments latent_arguments(const struct tensors *tensors, int64_t first, int64_t count);
-
 typedef void arm(const struct tensors *tensors, int64_t first, int64_t count);
 arm arm_fused, arm_unfused, arm_plain;
 arm arm_floor; /* reads and writes the same bytes and computes nothing: what memory allows */

@@ -16,7 +16,7 @@ regraft_status check_fail(struct check *check, regraft_status status, const char
 
 size_t type_size(regraft_type type) { return type == REGRAFT_F32 ? 4 : type == REGRAFT_FP8_E4M3 ? 1 : 2; }
 
-const char *type_name(regraft_type type) {
+static const char *type_name(regraft_type type) {
     static const char *const names[] = {"bf16", "f16", "f32", "fp8_e4m3"};
     return (unsigned)type < sizeof names / sizeof *names ? names[type] : "unknown";
 }

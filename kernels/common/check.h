@@ -27,7 +27,6 @@ regraft_status check_fail(struct check *check, regraft_status status, const char
     __attribute__((format(printf, 3, 4)));
 
 size_t type_size(regraft_type type);
-const char *type_name(regraft_type type);
 
 regraft_status check_rope(struct check *check, const regraft_rope_arguments *arguments);
 regraft_status check_rope_cache(struct check *check, const regraft_rope_cache_arguments *arguments, int norm);

@@ -139,8 +139,6 @@ static parameters parameters_of(const struct rope_work *work) {
     return p;
 }
 
-static int divide_up(int a, int b) { return (a + b - 1) / b; }
-
 /* The warps of a token, as rope() in device/rope.h counts them, with 1, 2 or 4 steps each. */
 static int warps_of_token(const struct specialisation *s, int steps) {
     int key_steps = steps / 2 > 1 ? steps / 2 : 1, normed = s->NORMED_HEADS,

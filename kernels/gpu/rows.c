@@ -16,8 +16,6 @@ static void fit(struct chunk *chunk, const regraft_heads *tensor, int element_si
     if (tensor->heads > 1) chunk_bytes(chunk, element_size, tensor->head_stride * element_size);
 }
 
-static int divide_up(int a, int b) { return (a + b - 1) / b; }
-
 /* The threads of a row: two chunks each, whole warps. */
 static int threads_of_row(int chunks) {
     int threads = divide_up(chunks, 64) * 32;

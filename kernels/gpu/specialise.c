@@ -31,8 +31,6 @@ void chunk_bytes(struct chunk *chunk, int element_size, long long bytes) {
     }
 }
 
-static int divide_up(int a, int b) { return (a + b - 1) / b; }
-
 struct segment_steps segment_steps(int heads, int size, int vector, int rotated, int interleaved, int whole) {
     struct segment_steps result = {0, 1, 0};
     int chunks = rotated && interleaved && vector > 1 ? 1 : 2, copied = whole ? (size - rotated) / vector : 0;

@@ -55,6 +55,8 @@ struct chunk chunk_of_type(int element_size);                             /* 16 
 void chunk_count(struct chunk *chunk, long long count);                   /* `count` elements are whole chunks */
 void chunk_bytes(struct chunk *chunk, int element_size, long long bytes); /* an address or a stride fits its accesses */
 
+static inline int divide_up(int a, int b) { return (a + b - 1) / b; }
+
 /* The part of a warp's steps that a segment of rope.h takes: as its constants of the same names. */
 struct segment_steps {
     int units, lanes, steps;

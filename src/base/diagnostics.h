@@ -16,6 +16,11 @@ struct position {
     size_t offset, length;
 };
 
+/* Where a piece of its text stands. */
+static inline struct position source_position(const struct source *source, struct text piece) {
+    return (struct position){source, (size_t)(piece.data - source->contents.data), piece.length};
+}
+
 /* What went wrong since the last call into the library; one per context. */
 struct diagnostics {
     struct arena *arena;

@@ -59,6 +59,9 @@ symint symint_divide_exact(struct symbols *symbols, symint a, symint b);
 bool symint_evaluate(symint a, bool (*lookup)(void *user, struct text symbol, int64_t *value), void *user,
                      int64_t *value);
 
+/* A lookup for it in a map from names to int64_t. */
+bool symint_lookup_in_map(void *map, struct text symbol, int64_t *value);
+
 /* The value with every symbol, also inside functions, replaced by what `lookup` gives; where that is NULL it stays. */
 symint symint_replace_symbols(struct symbols *symbols, symint value, symint (*lookup)(void *user, struct text symbol),
                               void *user);
@@ -67,6 +70,9 @@ symint symint_replace_symbols(struct symbols *symbols, symint value, symint (*lo
  * ModularIndexing, Mod, Max, Min, PythonMod; other functions stay opaque. The whole text must be one expression. */
 regraft_status symint_parse(struct symbols *symbols, struct diagnostics *diagnostics, const struct source *source,
                             struct text text, symint *result);
+/* Not negative; 0 where the true one is 2**63. */
+int64_t greatest_common_divisor(int64_t a, int64_t b);
+
 /* As sympy's str() prints it, which is what annotations have: `4*s30`, `s72 + 1`, `((s3 + 8)//9)`. */
 void symint_print(struct builder *out, symint a);
 const char *symint_string(struct arena *arena, symint a);

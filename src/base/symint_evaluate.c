@@ -94,3 +94,9 @@ symint symint_replace_symbols(struct symbols *symbols, symint value, symint (*lo
                               void *user) {
     return symint_substitute(symbols, value, replace_atom, &(struct replacement){lookup, user});
 }
+
+bool symint_lookup_in_map(void *map, struct text symbol, int64_t *value) {
+    const int64_t *known = map_get_text(map, symbol);
+    if (known) *value = *known;
+    return known != NULL;
+}

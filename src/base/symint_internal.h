@@ -126,8 +126,6 @@ int order_values(symint a, symint b);
 
 /* ---- symint_divide.c ---- */
 
-/* Not negative; 0 where the true one is 2**63. */
-int64_t greatest_common_divisor(int64_t a, int64_t b);
 /* That of the coefficients of all terms, the constant left out, and of `start`. */
 int64_t coefficients_common(symint a, int64_t start);
 /* As in Python. b is not 0; false on overflow. */
@@ -138,7 +136,6 @@ int64_t modulo_numbers(int64_t a, int64_t b);
 
 struct range range_intersect(struct range a, struct range b);
 struct range range_of(symint value);
-struct range range_of_atom(const struct atom *atom);
 struct range range_negate(struct range a);
 /* The range of a // b. */
 struct range range_floor_divide(struct range a, struct range b);

@@ -97,7 +97,7 @@ static struct range range_modulo(struct range a, struct range b) {
     return a.least >= 0 ? range_intersect(range, (struct range){0, a.most}) : range;
 }
 
-struct range range_of_atom(const struct atom *atom) {
+static struct range range_of_atom(const struct atom *atom) {
     struct range range;
     switch (atom->kind) {
     case atom_symbol:

@@ -9,6 +9,12 @@ bool text_starts_with(struct text text, const char *prefix) {
     return text.length >= length && memcmp(text.data, prefix, length) == 0;
 }
 
+bool text_starts_with_any(struct text text, const char *const *prefixes) {
+    for (; *prefixes; prefixes++)
+        if (text_starts_with(text, *prefixes)) return true;
+    return false;
+}
+
 struct text text_skip(struct text text, size_t start) {
     if (start > text.length) start = text.length;
     return (struct text){text.data + start, text.length - start};

@@ -27,6 +27,8 @@ static inline bool text_equal(struct text a, struct text b) {
 static inline bool text_is(struct text text, const char *string) { return text_equal(text, text_of(string)); }
 
 bool text_starts_with(struct text text, const char *prefix);
+/* NULL ends the list. */
+bool text_starts_with_any(struct text text, const char *const *prefixes);
 /* The part from `start` on; all of it is skipped when the text is shorter. */
 struct text text_skip(struct text text, size_t start);
 int text_compare(struct text a, struct text b);

@@ -28,7 +28,7 @@ static inline struct text cursor_rest(const struct cursor *cursor) {
     return (struct text){cursor->at, (size_t)(cursor->end - cursor->at)};
 }
 static inline struct position cursor_position(const struct cursor *cursor, struct text text) {
-    return (struct position){cursor->source, (size_t)(text.data - cursor->source->contents.data), text.length};
+    return source_position(cursor->source, text);
 }
 
 void cursor_skip_space(struct cursor *cursor);

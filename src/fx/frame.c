@@ -161,11 +161,6 @@ static bool agrees(const struct frame *frame, const struct type *type, const str
            sizes_agree(frame, type->layout.strides, tensor->strides, tensor->rank);
 }
 
-static struct node *next_placeholder(struct node *node) {
-    while (node && node->kind != node_placeholder) node = node->next;
-    return node;
-}
-
 /* An object of Python has an annotation in one text and none in the other. */
 static bool same_kind(const struct type *a, const struct type *b) {
     bool plain_a = a->kind == type_object || a->kind == type_unknown,
@@ -178,8 +173,8 @@ static bool match_inputs(struct context *context, const struct frame *frame, str
                          struct input_memory *memory) {
     int64_t describer = -1;
     for (size_t i = 0;; i++) {
-        input = next_placeholder(input);
-        node = next_placeholder(node);
+        input = node_placeholder_from(input);
+        node = node_placeholder_from(node);
         if (!input || !node) return !input && !node;
         uintptr_t found = (uintptr_t)map_get_text(frame->placeholders, input->name);
         const struct described_tensor *tensor = found ? &frame->tensors.items[found - 1] : NULL;

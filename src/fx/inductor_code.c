@@ -98,12 +98,6 @@ static struct text dotted_name(struct text text) {
     return text_between(text, 0, length);
 }
 
-static bool starts_with_any(struct text text, const char *const *words) {
-    for (; *words; words++)
-        if (text_starts_with(text, *words)) return true;
-    return false;
-}
-
 /* What stands behind `result =`, or the whole statement. */
 static void read_step(struct reading *reading, step_list *steps, struct text result, struct text value, bool reuses) {
     static const char *const allocations[] = {"empty_strided", "alloc_from_pool", NULL};
@@ -121,14 +115,14 @@ static void read_step(struct reading *reading, step_list *steps, struct text res
     } else if (text_ends_with(step.target, ".run") || (step.kernel && close != SIZE_MAX)) {
         step.kind = step_launch;
         step.target = name;
-    } else if (starts_with_any(value, allocations) && result.length) {
+    } else if (text_starts_with_any(value, allocations) && result.length) {
         step.kind = step_allocate;
     } else if (result.length &&
                (text_starts_with(value, "reinterpret_tensor(") || scan_name(value).length == value.length)) {
         step.kind = reuses ? step_reuse : step_alias;
         step.arguments = (struct text_list){0};
         vector_push(reading->arena, &step.arguments, inductor_buffer(value));
-    } else if (!starts_with_any(value, calls)) {
+    } else if (!text_starts_with_any(value, calls)) {
         if (!result.length || (step.target.length && close != SIZE_MAX)) return;
         step.kind = step_define;
         step.target = value;

@@ -139,12 +139,6 @@ static void read_assignment(struct triton *triton, struct text statement, size_t
     }
 }
 
-static bool starts_with_any(struct text text, const char *const *words) {
-    for (; *words; words++)
-        if (text_starts_with(text, *words)) return true;
-    return false;
-}
-
 static void read_condition(struct triton *triton, struct text statement) {
     struct text condition = text_skip(statement, text_starts_with(statement, "el") ? strlen("elif ") : strlen("if "));
     size_t colon = scan_find(condition, ':');
@@ -167,12 +161,12 @@ static void read_triton_statement(struct triton *triton, struct text statement) 
         "#", "tl.device_assert(", "tl.static_assert(", "tl.debug_barrier(", "tl.assume(", "pass", "else:", "''", "\"\"",
         NULL};
     static const char *const conditions[] = {"if ", "elif ", NULL};
-    if (!statement.length || starts_with_any(statement, silent)) return;
+    if (!statement.length || text_starts_with_any(statement, silent)) return;
     if (text_starts_with(statement, "tl.store(")) {
         read_store(triton, statement);
         return;
     }
-    if (starts_with_any(statement, conditions)) {
+    if (text_starts_with_any(statement, conditions)) {
         read_condition(triton, statement);
         return;
     }

@@ -16,8 +16,6 @@ void bindings_set_scale(struct bindings *bindings, struct text layer, double val
     *map_slot_text(bindings->scales, layer) = arena_copy(bindings->tensors.arena, &value, sizeof value);
 }
 
-static void release_json(void *object) { json_decref(object); }
-
 /* The JSON object in one entry of the metadata; NULL when there is no such entry. */
 static regraft_status parse_entry(struct bindings *bindings, struct diagnostics *diagnostics, const char *file,
                                   const char *name, json_t **object) {
@@ -27,7 +25,7 @@ static regraft_status parse_entry(struct bindings *bindings, struct diagnostics 
     if (text.length == 0) return REGRAFT_OK;
     *object = json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES, &error);
     if (!*object && json_lacked_memory(&error)) arena_exhausted(bindings->tensors.arena);
-    if (*object) arena_defer(bindings->tensors.arena, release_json, *object);
+    if (*object) arena_defer(bindings->tensors.arena, json_release, *object);
     if (json_is_object(*object)) return REGRAFT_OK;
     return fail(diagnostics, REGRAFT_REJECTED, (struct position){0},
                 "%s: the metadata entry '%s' must be a JSON object: %s", file, name,

@@ -10,10 +10,6 @@ struct cache_format {
     double scale;
 };
 
-/* From the name that vLLM gives it ("auto", "fp8", "fp8_e4m3", ...) and the scale's tensor. */
-regraft_status cache_format(struct call *call, struct text name, const struct tensor *scale,
-                            struct cache_format *format);
-
 /* Writes row t of `rows` [tokens, ...] to columns [column, ...) of row slots[t] of `cache` [blocks, block_size, ...]
  * for each slot; a negative slot writes nothing. The sizes behind the token and the row must hold equally many
  * elements. */

@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-double compare_tolerance(enum dtype dtype) {
+/* 0 for integers and bool. */
+static double compare_tolerance(enum dtype dtype) {
     switch (dtype) {
     case dtype_f64:
     case dtype_f32:

@@ -22,8 +22,6 @@ struct comparison {
     VECTOR(struct comparison_row) rows;
 };
 
-/* f64, f32: 1e-5, f16: 1e-3, bf16: 2e-2, f8: 0.1; 0 for integers and bool. */
-double compare_tolerance(enum dtype dtype);
 /* A tensor that one side does not have is compared with that side's unchanged inputs; if it is not there either, that
  * is a difference. */
 void compare_outcomes(struct arena *arena, const struct outcome *found, const struct outcome *expected,

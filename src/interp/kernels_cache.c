@@ -100,8 +100,8 @@ regraft_status kernel_rotary_embedding_out(struct call *call) {
 
 /* ---- caches ---- */
 
-regraft_status cache_format(struct call *call, struct text name, const struct tensor *scale,
-                            struct cache_format *format) {
+static regraft_status cache_format(struct call *call, struct text name, const struct tensor *scale,
+                                   struct cache_format *format) {
     bool scaled = text_is(name, "fp8") || text_is(name, "fp8_e4m3");
     *format = (struct cache_format){scaled, scaled && scale ? tensor_real(scale, scale->offset) : 1};
     if (scaled || text_is(name, "auto") || dtype_from_torch_name(name) != dtype_none) return REGRAFT_OK;

@@ -19,7 +19,8 @@ int64_t random_below(struct random_source *source, int64_t limit) {
     return limit > 0 ? (int64_t)(bits % (uint64_t)limit) : 0;
 }
 
-void random_fill(struct random_source *source, const struct tensor *tensor, int64_t limit) {
+/* Floats from [-1, 1], bools, and integers from [0, limit). */
+static void random_fill(struct random_source *source, const struct tensor *tensor, int64_t limit) {
     bool real = dtype_is_floating(tensor->dtype) || dtype_is_complex(tensor->dtype);
     if (tensor->dtype == dtype_b8) limit = 2;
     if (dtype_size(tensor->dtype) == 1 && limit > 127) limit = 127;

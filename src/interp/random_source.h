@@ -13,8 +13,6 @@ struct random_source {
 
 /* In [0, limit); 0 when limit is 0. */
 int64_t random_below(struct random_source *source, int64_t limit);
-/* Fills floats from [-1, 1], bools, and integers from [0, limit). */
-void random_fill(struct random_source *source, const struct tensor *tensor, int64_t limit);
 /* The concrete shape of a value that is a tensor; false when it is none or a size is not known. */
 bool random_shape(struct random_source *source, const struct value *value, enum dtype *dtype, struct shape *shape);
 /* An argument of a call by its schema name, also inside of an auto_functionalized call; a written argument of

@@ -4,14 +4,8 @@
 /* Of one run, all storages together. More is taken for a mistake in the sizes. */
 static const uint64_t memory_limit = UINT64_C(16) << 30;
 
-static bool lookup(void *user, struct text symbol, int64_t *value) {
-    const int64_t *known = map_get_text(user, symbol);
-    if (known) *value = *known;
-    return known != NULL;
-}
-
 bool run_evaluate(const struct run *run, symint expression, int64_t *value) {
-    return symint_evaluate(expression, lookup, run->symbols, value);
+    return symint_evaluate(expression, symint_lookup_in_map, run->symbols, value);
 }
 
 bool run_layout(const struct run *run, const struct layout *layout, struct shape *shape, int64_t *strides) {

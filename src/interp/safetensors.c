@@ -29,8 +29,6 @@ struct extent {
     fail((reader)->diagnostics, REGRAFT_REJECTED, (struct position){0}, "%s: byte %zu: %s", (reader)->name,            \
          (size_t)(offset), text_format((reader)->arena, __VA_ARGS__))
 
-static void release_json(void *object) { json_decref(object); }
-
 static regraft_status read_prefix(struct reader *reader, size_t *header_length) {
     uint64_t length = 0;
     if (reader->length < prefix_length)
@@ -55,7 +53,7 @@ static regraft_status parse_header(struct reader *reader, size_t length, json_t 
     if (!*header)
         return REJECT(reader, prefix_length + (size_t)(error.position > 0 ? error.position : 0),
                       "the header is not JSON as the format wants it: %s", error.text);
-    arena_defer(reader->arena, release_json, *header);
+    arena_defer(reader->arena, json_release, *header);
     return REGRAFT_OK;
 }
 
@@ -219,7 +217,7 @@ static struct text make_header(struct arena *arena, const struct tensor_set *set
     json_t *header = json_object(), *metadata = json_object();
     size_t offset = 0;
     if (!header || !metadata) arena_exhausted(arena);
-    arena_defer(arena, release_json, header);
+    arena_defer(arena, json_release, header);
     for (size_t i = 0; i < set->metadata.count; i++) {
         struct text value = set->metadata.items[i].value;
         if (json_object_set_new(metadata, text_string(arena, set->metadata.items[i].name),

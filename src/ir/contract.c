@@ -25,12 +25,8 @@ struct reader {
     const struct source *source;
 };
 
-static struct position position_of(const struct reader *reader, struct text text) {
-    return (struct position){reader->source, (size_t)(text.data - reader->source->contents.data), text.length};
-}
-
 static regraft_status bad_kind(const struct reader *reader, struct text kind) {
-    return fail(&reader->context->diagnostics, REGRAFT_USAGE, position_of(reader, kind),
+    return fail(&reader->context->diagnostics, REGRAFT_USAGE, source_position(reader->source, kind),
                 "there is no contract '%.*s'; there are: any, flexible_layout, last-dim-dense, contiguous, as-traced, "
                 "as-traced[STRIDES], elsewhere, in-place",
                 TEXT_ARGS(kind));
@@ -81,11 +77,11 @@ static regraft_status check_elsewhere(const struct reader *reader, const struct 
     const struct schema_argument *argument = &operation->schema.arguments[index];
     if (!text_is(kind, "elsewhere")) return REGRAFT_OK;
     if (!argument->written)
-        return fail(diagnostics, REGRAFT_USAGE, position_of(reader, kind),
+        return fail(diagnostics, REGRAFT_USAGE, source_position(reader->source, kind),
                     "%s does not write %.*s; only what is written can go elsewhere", operation->target.data,
                     TEXT_ARGS(argument->name));
     if (operation->out_form) return REGRAFT_OK;
-    return fail(diagnostics, REGRAFT_USAGE, position_of(reader, kind),
+    return fail(diagnostics, REGRAFT_USAGE, source_position(reader->source, kind),
                 "no operation is known that does what %s does and writes elsewhere than it reads",
                 operation->target.data);
 }
@@ -98,7 +94,7 @@ static regraft_status set(const struct reader *reader, const struct operation *o
     bool all = text_is(argument, "*");
     if (all) first = 0, end = schema->argument_count;
     if (!all && (found == SIZE_MAX || schema->arguments[found].type != schema_tensor))
-        return fail(&reader->context->diagnostics, REGRAFT_USAGE, position_of(reader, argument),
+        return fail(&reader->context->diagnostics, REGRAFT_USAGE, source_position(reader->source, argument),
                     found == SIZE_MAX ? "no argument is called '%.*s'; the schema is %.*s"
                                       : "'%.*s' is no tensor; the schema is %.*s",
                     TEXT_ARGS(argument), TEXT_ARGS(schema->text));
@@ -138,7 +134,8 @@ static regraft_status cut(const struct reader *reader, const char *expected, str
     struct text text = reader->source->contents;
     const char *equals = text.length ? memchr(text.data, '=', text.length) : NULL;
     if (!equals)
-        return fail(&reader->context->diagnostics, REGRAFT_USAGE, position_of(reader, text), "expected %s", expected);
+        return fail(&reader->context->diagnostics, REGRAFT_USAGE, source_position(reader->source, text), "expected %s",
+                    expected);
     *name = (struct text){text.data, (size_t)(equals - text.data)};
     *kind = text_skip(text, name->length + 1);
     return REGRAFT_OK;
@@ -152,12 +149,12 @@ regraft_status contract_add(struct context *context, const struct source *source
             &kind));
     size_t dot = last_index(name, '.');
     if (dot == SIZE_MAX)
-        return fail(diagnostics, REGRAFT_USAGE, position_of(&reader, name),
+        return fail(diagnostics, REGRAFT_USAGE, source_position(reader.source, name),
                     "expected the name of an argument behind the operation, as in vllm::op.k_pe");
     struct text operation_name = {name.data, dot};
     const struct operation *operation = operations_find(context->operations, target_of(context->arena, operation_name));
     if (!operation)
-        return fail(diagnostics, REGRAFT_USAGE, position_of(&reader, operation_name),
+        return fail(diagnostics, REGRAFT_USAGE, source_position(reader.source, operation_name),
                     "there is no operation '%.*s'; `regraft ops` lists them, --ops adds more",
                     TEXT_ARGS(operation_name));
     return set(&reader, operation, text_skip(name, dot + 1), kind, operation_slot, (void *)operation);

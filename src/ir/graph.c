@@ -222,6 +222,21 @@ void value_copy(struct node *user, struct value *value, const struct value *from
     value_copy_with(user, value, from, put_same, NULL);
 }
 
+bool node_is_used_by_items(const struct node *node) {
+    for (const struct value *use = node->users; use; use = use->use.next)
+        if (use->use.user->kind != node_getitem) return false;
+    return true;
+}
+
+struct node *node_placeholder_from(const struct node *node) {
+    while (node && node->kind != node_placeholder) node = node->next;
+    return (struct node *)node;
+}
+
+bool copy_is_there(const struct graph *graph, const struct copy *copy) {
+    return graph_find(graph, copy->node->name) == copy->node;
+}
+
 struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node) {
     struct node *copy = graph_insert(graph, before, node->kind, node->name, node->argument_count);
     copy->target = node->target;

@@ -201,6 +201,8 @@ void graph_replace(struct node *node, struct node *other);
 /* Moves a node before another. */
 void graph_move(struct graph *graph, struct node *node, struct node *before);
 struct node *graph_find(const struct graph *graph, struct text name);
+/* Whether the call of a copy still stands: a later pass may have found it of no use. */
+bool copy_is_there(const struct graph *graph, const struct copy *copy);
 /* Sets node->order to 0, 1, 2, ... */
 void graph_number(struct graph *graph);
 /* Records what a pass did or refused, at a node, with its facts. */
@@ -233,6 +235,10 @@ bool value_as_integer(const struct value *value, int64_t *integer);
 /* The symbolic value of an integer argument: a literal, an expression, or a node of type Sym(...). NULL otherwise. */
 symint value_as_symint(struct context *context, const struct value *value);
 
+/* Whether every use takes an item of the value. */
+bool node_is_used_by_items(const struct node *node);
+/* The first placeholder from the node on, itself included; NULL when there is none. */
+struct node *node_placeholder_from(const struct node *node);
 static inline size_t node_user_count(const struct node *node) {
     size_t count = 0;
     for (const struct value *use = node->users; use; use = use->use.next) count++;

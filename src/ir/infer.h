@@ -35,6 +35,9 @@ regraft_status infer_from_annotation(struct inference *inference);
 
 /* ---- for the inference functions ---- */
 
+static inline struct symbols *inference_symbols(const struct inference *inference) {
+    return inference->context->symbols;
+}
 /* The schema argument `index` of the call, also inside auto_functionalized; NULL when it was left out. */
 const struct value *inference_value(const struct inference *inference, size_t index);
 const struct value *inference_named(const struct inference *inference, const char *name);

@@ -3,8 +3,6 @@
  * categories (tensors with dimensions, tensors without, Python numbers). */
 #include "ir/infer.h"
 
-static struct symbols *symbols_of(const struct inference *inference) { return inference->context->symbols; }
-
 /* ---- strides of fresh results ---- */
 
 enum { most_operands = 16, most_dimensions = 64 };
@@ -160,15 +158,15 @@ static regraft_status broadcast_sizes(struct inference *inference, const struct 
     for (size_t i = 0; i < operands->count; i++)
         if (operands->layouts[i]->rank > rank) rank = operands->layouts[i]->rank;
     symint *sizes = arena_array(inference->context->arena, symint, rank),
-           one = symint_constant(symbols_of(inference), 1);
+           one = symint_constant(inference_symbols(inference), 1);
     for (size_t d = 0; d < rank; d++) {
         sizes[d] = one;
         for (size_t i = 0; i < operands->count; i++) {
             size_t lead = rank - operands->layouts[i]->rank;
             if (d < lead || symint_is(operands->layouts[i]->sizes[d - lead], 1)) continue;
             symint size = operands->layouts[i]->sizes[d - lead];
-            bool clash = symint_equal(symbols_of(inference), sizes[d], size) == answer_no &&
-                         symint_equal(symbols_of(inference), size, one) == answer_no;
+            bool clash = symint_equal(inference_symbols(inference), sizes[d], size) == answer_no &&
+                         symint_equal(inference_symbols(inference), size, one) == answer_no;
             if (clash && !symint_is(sizes[d], 1))
                 return inference_fail(inference, "the shapes do not broadcast in dimension %zu", d);
             if (symint_is(sizes[d], 1)) sizes[d] = size;
@@ -279,10 +277,10 @@ static regraft_status set_reduced(struct inference *inference, enum dtype dtype)
         if (!marked[i])
             sizes[rank++] = self->layout.sizes[i];
         else if (keep)
-            sizes[rank++] = symint_constant(symbols_of(inference), 1);
+            sizes[rank++] = symint_constant(inference_symbols(inference), 1);
     }
     inference_set(inference, dtype, rank, sizes,
-                  layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, rank),
+                  layout_contiguous_strides(inference->context->arena, inference_symbols(inference), sizes, rank),
                   self->device);
     return REGRAFT_OK;
 }
@@ -331,9 +329,10 @@ regraft_status infer_var_mean(struct inference *inference) {
 
 static void set_like_self(struct inference *inference, enum dtype dtype, const symint *sizes, bool strides) {
     const struct type *self = inference_tensor(inference, 0);
-    const symint *row_major =
-        strides ? layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, self->layout.rank)
-                : NULL;
+    const symint *row_major = strides
+                                  ? layout_contiguous_strides(inference->context->arena, inference_symbols(inference),
+                                                              sizes, self->layout.rank)
+                                  : NULL;
     inference_set(inference, dtype, self->layout.rank, sizes, row_major, self->device);
 }
 
@@ -341,7 +340,7 @@ regraft_status infer_cumsum(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     if (!self) return REGRAFT_OK;
     enum dtype otherwise = category(self->dtype) < 2 ? dtype_i64 : self->dtype;
-    bool contiguous = layout_contiguous(symbols_of(inference), &self->layout) == answer_yes;
+    bool contiguous = layout_contiguous(inference_symbols(inference), &self->layout) == answer_yes;
     set_like_self(inference, dtype_argument(inference, otherwise), self->layout.sizes, contiguous);
     return REGRAFT_OK;
 }
@@ -349,7 +348,7 @@ regraft_status infer_cumsum(struct inference *inference) {
 static symint size_along(const struct inference *inference, const struct value *value, size_t dimension) {
     struct node *node = value_as_node(value);
     bool known = node && node->type->kind == type_tensor && dimension < node->type->layout.rank;
-    return known ? node->type->layout.sizes[dimension] : symint_constant(symbols_of(inference), 0);
+    return known ? node->type->layout.sizes[dimension] : symint_constant(inference_symbols(inference), 0);
 }
 
 regraft_status infer_diff(struct inference *inference) {
@@ -364,9 +363,9 @@ regraft_status infer_diff(struct inference *inference) {
     const struct value *around[] = {inference_named(inference, "prepend"), inference_named(inference, "append")};
     for (size_t i = 0; i < 2; i++)
         sizes[dimension] =
-            symint_add(symbols_of(inference), sizes[dimension], size_along(inference, around[i], dimension));
-    sizes[dimension] =
-        symint_subtract(symbols_of(inference), sizes[dimension], symint_constant(symbols_of(inference), times));
+            symint_add(inference_symbols(inference), sizes[dimension], size_along(inference, around[i], dimension));
+    sizes[dimension] = symint_subtract(inference_symbols(inference), sizes[dimension],
+                                       symint_constant(inference_symbols(inference), times));
     set_like_self(inference, self->dtype, sizes, false);
     return REGRAFT_OK;
 }
@@ -394,7 +393,7 @@ regraft_status infer_sort(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     if (!self) return REGRAFT_OK;
     return set_sorted(inference, self->layout.sizes,
-                      layout_contiguous(symbols_of(inference), &self->layout) == answer_yes);
+                      layout_contiguous(inference_symbols(inference), &self->layout) == answer_yes);
 }
 
 regraft_status infer_argsort(struct inference *inference) {
@@ -408,9 +407,10 @@ regraft_status infer_histc(struct inference *inference) {
     int64_t bins;
     if (!self || !inference_integer(inference, "bins", 100, &bins)) return REGRAFT_OK;
     symint *sizes = arena_array(inference->context->arena, symint, 1);
-    sizes[0] = symint_constant(symbols_of(inference), bins);
+    sizes[0] = symint_constant(inference_symbols(inference), bins);
     inference_set(inference, self->dtype, 1, sizes,
-                  layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, 1), self->device);
+                  layout_contiguous_strides(inference->context->arena, inference_symbols(inference), sizes, 1),
+                  self->device);
     return REGRAFT_OK;
 }
 
@@ -419,7 +419,7 @@ regraft_status infer_softmax(struct inference *inference) {
     if (!self) return REGRAFT_OK;
     enum dtype dtype = inference_boolean(inference, "half_to_float") ? dtype_f32 : self->dtype;
     set_like_self(inference, dtype, self->layout.sizes,
-                  layout_contiguous(symbols_of(inference), &self->layout) == answer_yes);
+                  layout_contiguous(inference_symbols(inference), &self->layout) == answer_yes);
     return REGRAFT_OK;
 }
 
@@ -431,7 +431,7 @@ regraft_status infer_prepare_softmax_online(struct inference *inference) {
     if (!self || !self->layout.rank || !inference_integer(inference, "dim", -1, &number)) return REGRAFT_OK;
     TRY(inference_dimension(inference, number, self->layout.rank, &dimension));
     symint *sizes = arena_copy(inference->context->arena, self->layout.sizes, self->layout.rank * sizeof *sizes);
-    sizes[dimension] = symint_constant(symbols_of(inference), 1);
+    sizes[dimension] = symint_constant(inference_symbols(inference), 1);
     set_like_self(inference, self->dtype, sizes, true);
     return set_pair(inference, inference->result, inference->result);
 }

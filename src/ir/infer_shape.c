@@ -1,13 +1,12 @@
 /* Types of fresh results made from sizes, or shaped like an argument: allocation, casts, joins, indexing, products. */
 #include "ir/infer.h"
 
-static struct symbols *symbols_of(const struct inference *inference) { return inference->context->symbols; }
 static symint constant(const struct inference *inference, int64_t value) {
-    return symint_constant(symbols_of(inference), value);
+    return symint_constant(inference_symbols(inference), value);
 }
 
 static const symint *contiguous(const struct inference *inference, const symint *sizes, size_t rank) {
-    return layout_contiguous_strides(inference->context->arena, symbols_of(inference), sizes, rank);
+    return layout_contiguous_strides(inference->context->arena, inference_symbols(inference), sizes, rank);
 }
 
 static void set_contiguous(struct inference *inference, enum dtype dtype, size_t rank, const symint *sizes,
@@ -56,7 +55,7 @@ regraft_status infer_full(struct inference *inference) {
     size_t rank;
     if (!value_as_symint_list(inference->context, inference_value(inference, 0), &sizes, &rank)) return REGRAFT_OK;
     for (size_t i = 0; i < rank; i++)
-        if (symint_less(symbols_of(inference), sizes[i], constant(inference, 0)) == answer_yes)
+        if (symint_less(inference_symbols(inference), sizes[i], constant(inference, 0)) == answer_yes)
             return inference_fail(inference, "size %zu is negative", i);
     const struct value *fill = inference_named(inference, "fill_value");
     enum dtype otherwise = fill ? dtype_of_number(fill) : dtype_f32;
@@ -101,11 +100,12 @@ regraft_status infer_arange(struct inference *inference) {
     symint last = value_as_symint(inference->context, end),
            stride = step ? value_as_symint(inference->context, step) : constant(inference, 1);
     if (!first || !last || !stride) return REGRAFT_OK;
-    symint length = symint_subtract(symbols_of(inference), last, first);
+    symint length = symint_subtract(inference_symbols(inference), last, first);
     if (!symint_is(stride, 1)) { /* ceil(length / step) */
-        symint minus = symint_multiply(symbols_of(inference), length, constant(inference, -1));
-        length = symint_multiply(symbols_of(inference), symint_floor_divide(symbols_of(inference), minus, stride),
-                                 constant(inference, -1));
+        symint minus = symint_multiply(inference_symbols(inference), length, constant(inference, -1));
+        length =
+            symint_multiply(inference_symbols(inference),
+                            symint_floor_divide(inference_symbols(inference), minus, stride), constant(inference, -1));
     }
     symint *sizes = arena_array(inference->context->arena, symint, 1);
     sizes[0] = length;
@@ -197,7 +197,7 @@ regraft_status infer_repeat(struct inference *inference) {
     if (rank < self->layout.rank) return inference_fail(inference, "repeat needs a number for each dimension");
     for (size_t i = 0; i < self->layout.rank; i++) {
         symint *size = &repeats[rank - self->layout.rank + i];
-        *size = symint_multiply(symbols_of(inference), *size, self->layout.sizes[i]);
+        *size = symint_multiply(inference_symbols(inference), *size, self->layout.sizes[i]);
     }
     set_contiguous(inference, self->dtype, rank, repeats, self->device);
     return REGRAFT_OK;
@@ -237,9 +237,10 @@ regraft_status infer_cat(struct inference *inference) {
         if (types[i]->layout.rank != first->layout.rank)
             return inference_fail(inference, "tensor %zu has another number of dimensions", i);
         for (size_t d = 0; d < first->layout.rank; d++)
-            if (d != dimension && symint_equal(symbols_of(inference), sizes[d], types[i]->layout.sizes[d]) == answer_no)
+            if (d != dimension &&
+                symint_equal(inference_symbols(inference), sizes[d], types[i]->layout.sizes[d]) == answer_no)
                 return inference_fail(inference, "tensor %zu has another size in dimension %zu", i, d);
-        total = symint_add(symbols_of(inference), total, types[i]->layout.sizes[dimension]);
+        total = symint_add(inference_symbols(inference), total, types[i]->layout.sizes[dimension]);
     }
     if (first->layout.rank) sizes[dimension] = total;
     inference_set(inference, dtype, first->layout.rank, sizes, contiguous(inference, sizes, first->layout.rank),
@@ -272,7 +273,7 @@ regraft_status infer_constant_pad_nd(struct inference *inference) {
     symint *sizes = copy_sizes(inference, &self->layout, self->layout.rank);
     for (size_t i = 0; i < count; i++) {
         symint *size = &sizes[self->layout.rank - 1 - i / 2];
-        *size = symint_add(symbols_of(inference), *size, pad[i]);
+        *size = symint_add(inference_symbols(inference), *size, pad[i]);
     }
     inference_set(inference, self->dtype, self->layout.rank, sizes, NULL, self->device);
     return REGRAFT_OK;
@@ -346,11 +347,11 @@ regraft_status infer_index(struct inference *inference) {
         if (d >= list->list.count || !value_as_node(&list->list.items[d]))
             sizes[next < place ? next : next + rank] = self->layout.sizes[d], next++;
     for (size_t d = 0; d < rank; d++) sizes[place + d] = shape[d];
-    bool plain =
-        first == 0 && last + 1 == indexed && layout_contiguous(symbols_of(inference), &self->layout) == answer_yes;
+    bool plain = first == 0 && last + 1 == indexed &&
+                 layout_contiguous(inference_symbols(inference), &self->layout) == answer_yes;
     for (size_t i = 0; plain && i < indexed; i++) {
         struct node *node = value_as_node(&list->list.items[i]);
-        plain = layout_contiguous(symbols_of(inference), &node->type->layout) == answer_yes;
+        plain = layout_contiguous(inference_symbols(inference), &node->type->layout) == answer_yes;
     }
     inference_set(inference, self->dtype, total, sizes, plain ? contiguous(inference, sizes, total) : NULL,
                   self->device);
@@ -364,7 +365,7 @@ regraft_status infer_index_select(struct inference *inference) {
     if (!self || !index || !inference_integer(inference, "dim", 0, &number)) return REGRAFT_OK;
     TRY(inference_dimension(inference, number, self->layout.rank, &dimension));
     symint *sizes = copy_sizes(inference, &self->layout, self->layout.rank);
-    if (self->layout.rank) sizes[dimension] = layout_count(symbols_of(inference), &index->layout);
+    if (self->layout.rank) sizes[dimension] = layout_count(inference_symbols(inference), &index->layout);
     set_contiguous(inference, self->dtype, self->layout.rank, sizes, self->device);
     return REGRAFT_OK;
 }
@@ -379,7 +380,7 @@ regraft_status infer_gather(struct inference *inference) {
 
 static regraft_status check_inner(const struct inference *inference, const struct type *a, const struct type *b) {
     symint left = a->layout.sizes[a->layout.rank - 1], right = b->layout.sizes[b->layout.rank - 2];
-    if (symint_equal(symbols_of(inference), left, right) != answer_no) return REGRAFT_OK;
+    if (symint_equal(inference_symbols(inference), left, right) != answer_no) return REGRAFT_OK;
     return inference_fail(inference, "%s columns of the first matrix and %s rows of the second",
                           symint_string(inference->context->arena, left),
                           symint_string(inference->context->arena, right));
@@ -421,7 +422,7 @@ regraft_status infer_linear(struct inference *inference) {
     const struct type *input = inference_tensor(inference, 0), *weight = inference_tensor(inference, 1);
     if (!input || !weight || !input->layout.rank || weight->layout.rank != 2) return REGRAFT_OK;
     size_t rank = input->layout.rank;
-    if (symint_equal(symbols_of(inference), input->layout.sizes[rank - 1], weight->layout.sizes[1]) == answer_no)
+    if (symint_equal(inference_symbols(inference), input->layout.sizes[rank - 1], weight->layout.sizes[1]) == answer_no)
         return inference_fail(inference, "the last dimension of the input is not the second one of the weight");
     symint *sizes = copy_sizes(inference, &input->layout, rank);
     sizes[rank - 1] = weight->layout.sizes[0];
@@ -482,6 +483,6 @@ regraft_status infer_sym_numel(struct inference *inference) {
     const struct type *self = inference_tensor(inference, 0);
     if (self)
         inference->result =
-            type_make_integer(inference->context->arena, layout_count(symbols_of(inference), &self->layout));
+            type_make_integer(inference->context->arena, layout_count(inference_symbols(inference), &self->layout));
     return REGRAFT_OK;
 }

@@ -78,6 +78,11 @@ const struct place *memory_place(struct memory *memory, const struct node *node)
     return node->index < memory->limit ? &memory->places[node->index] : &nowhere;
 }
 
+const struct node *memory_root(struct memory *memory, const struct node *node) {
+    const struct node *root = memory_place(memory, node)->root;
+    return root ? root : node;
+}
+
 /* Whether an auto_functionalized_v2 call writes a view of the value that has the absolute offset 0. Functionalization takes
  * such views from their base by view operations, which only narrow, so then the base starts its storage. */
 static bool shows_offset_zero(const struct node *user, const struct node *root) {

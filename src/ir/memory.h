@@ -30,6 +30,8 @@ regraft_status memory_create(struct graph *graph, struct arena *arena, struct me
  * the functions below; the next call makes a new one. */
 regraft_status memory_of(struct graph *graph, struct memory **result);
 const struct place *memory_place(struct memory *memory, const struct node *node);
+/* The root of its place; the node itself where that is not known. */
+const struct node *memory_root(struct memory *memory, const struct node *node);
 /* Looks anew at a node that was inserted or whose arguments have changed, and at all views of it. */
 regraft_status memory_refresh(struct memory *memory, struct node *node);
 /* graph_replace, and memory_refresh of what then reads `other`. */

@@ -123,15 +123,6 @@ struct term {
 
 static int64_t magnitude(int64_t a) { return a < 0 ? -a : a; }
 
-static int64_t greatest_common_divisor(int64_t a, int64_t b) {
-    while (b) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Orders the terms by falling factor and fills in what bounds the search. */
 static void prepare_terms(struct term *terms, size_t count) {
     for (size_t i = 1; i < count; i++)

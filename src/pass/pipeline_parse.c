@@ -8,7 +8,7 @@ struct parser {
 };
 
 static struct position position_of(const struct parser *parser, struct text text) {
-    return (struct position){parser->source, (size_t)(text.data - parser->source->contents.data), text.length};
+    return source_position(parser->source, text);
 }
 
 static bool ends(const struct parser *parser) { return parser->at == parser->source->contents.length; }

@@ -258,12 +258,6 @@ static regraft_status replace_items(struct call *call, struct node *raw) {
     return REGRAFT_OK;
 }
 
-static bool only_items_are_used(const struct node *call) {
-    for (const struct value *use = call->users; use; use = use->use.next)
-        if (use->use.user->kind != node_getitem) return false;
-    return true;
-}
-
 static void record_clones(struct placing *placing, struct node *call, const struct value *value, const char *why) {
     bool list = value && (value->kind == value_list || value->kind == value_tuple);
     struct node *written = value ? value_as_node(value) : NULL;
@@ -291,7 +285,7 @@ static regraft_status place_call(struct placing *placing, struct node *node) {
     struct node *raw;
     *call = (struct call){.placing = placing, .node = node, .operation = node_called_operation(node)};
     const char *obstacle = !call->operation ? "its operation is in no table (--ops adds one)"
-                           : !only_items_are_used(node) || !gather(call)
+                           : !node_is_used_by_items(node) || !gather(call)
                                ? "it writes a list, or its result is used as a whole"
                            : !can_copy_all(call) ? "the strides of what it writes are not known, or have no spelling"
                                                  : NULL;

@@ -35,11 +35,6 @@ static void reserve(struct placing *placing, size_t limit) {
     placing->limit = wanted;
 }
 
-static const struct node *root_of(const struct placing *placing, const struct node *node) {
-    const struct node *root = memory_place(placing->memory, node)->root;
-    return root ? root : node;
-}
-
 struct reading {
     struct placing *placing;
     struct node *reader;
@@ -48,7 +43,7 @@ struct reading {
 static void note_reader(void *user, struct value *value) {
     struct reading *reading = user;
     if (!reads_memory(reading->placing, reading->reader, value)) return;
-    uint32_t *last = &reading->placing->last_reader[root_of(reading->placing, value->use.node)->index];
+    uint32_t *last = &reading->placing->last_reader[memory_root(reading->placing->memory, value->use.node)->index];
     if (*last < reading->reader->order) *last = reading->reader->order;
 }
 
@@ -138,7 +133,7 @@ static const char *reader_reason(struct placing *placing, const struct node *rea
 }
 
 const char *placing_raw_write(struct placing *placing, const struct node *value, const struct node *writer) {
-    const struct node *root = root_of(placing, value);
+    const struct node *root = memory_root(placing->memory, value);
     const struct node *write_back = root->kind == node_placeholder ? placing->write_back[root->index] : NULL;
     uint32_t end = placing->graph->last->order, before = write_back ? write_back->order - 1 : end;
     bool written = memory_written_between(placing->memory, root, writer->order, before) ||
@@ -178,11 +173,11 @@ const char *placing_obstacle(struct placing *placing, const struct node *value, 
 }
 
 const char *placing_new_alias(struct placing *placing, const struct node *result, const struct node *value) {
-    const struct node *root = root_of(placing, value);
+    const struct node *root = memory_root(placing->memory, value);
     const char *raw = placing_raw_write(placing, result, result);
     if (raw) return raw;
     const struct node *write_back = root->kind == node_placeholder ? placing->write_back[root->index] : NULL;
-    if (write_back && placing->last_reader[root_of(placing, result)->index] > write_back->order)
+    if (write_back && placing->last_reader[memory_root(placing->memory, result)->index] > write_back->order)
         return text_format(placing->graph->arena, "%.*s overwrites %.*s before the result is read last",
                            TEXT_ARGS(write_back->name), TEXT_ARGS(root->name));
     if (!memory_escapes(placing->memory, result)) return NULL;
@@ -202,7 +197,7 @@ bool placing_is_unwritten(struct placing *placing, const struct node *value) {
 }
 
 void placing_note_write(struct placing *placing, struct node *value) {
-    const struct node *root = root_of(placing, value);
+    const struct node *root = memory_root(placing->memory, value);
     reserve(placing, (size_t)root->index + 1);
     placing->written[root->index] = true;
 }
@@ -318,7 +313,7 @@ regraft_status placing_copy(struct placing *placing, struct node *before, struct
                 decided for these strides */
         TRY(placing_copy_as(placing, before, value, &value->type->layout, result, &copy));
     }
-    const struct node *root = root_of(placing, value);
+    const struct node *root = memory_root(placing->memory, value);
     bool caller = root->kind == node_placeholder && !placing->write_back[root->index];
     placing_record(placing, copy, value, why,
                    caller
@@ -337,7 +332,7 @@ static void take_over_readers(struct placing *placing, const struct node *root, 
 }
 
 regraft_status placing_replace(struct placing *placing, struct node *node, struct node *value) {
-    const struct node *old_root = root_of(placing, node);
+    const struct node *old_root = memory_root(placing->memory, node);
     struct node *new_root = memory_place(placing->memory, value)->root;
     if (new_root) take_over_readers(placing, new_root, old_root);
     if (new_root) memory_take_over(placing->memory, new_root, old_root);

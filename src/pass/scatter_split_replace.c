@@ -29,19 +29,15 @@ struct forwarding {
 
 /* ---- what may be read instead ---- */
 
-static const struct node *root_of(struct forwarding *forwarding, const struct node *node) {
-    const struct node *root = memory_place(forwarding->memory, node)->root;
-    return root ? root : node;
-}
-
 /* Whether returning memory of `other` where `node` is returned makes results share memory that did not before. */
 static bool makes_alias(struct forwarding *forwarding, const struct node *node, const struct node *other) {
-    const struct node *old_root = root_of(forwarding, node), *new_root = root_of(forwarding, other);
+    const struct node *old_root = memory_root(forwarding->memory, node),
+                      *new_root = memory_root(forwarding->memory, other);
     for (size_t i = 0; i < forwarding->results.count; i++) {
         const struct node *result = forwarding->results.items[i]->use.node;
-        if (!memory_may_share(forwarding->memory, root_of(forwarding, result), new_root)) continue;
+        if (!memory_may_share(forwarding->memory, memory_root(forwarding->memory, result), new_root)) continue;
         for (size_t k = 0; k < forwarding->results.count; k++) {
-            bool moved = root_of(forwarding, forwarding->results.items[k]->use.node) == old_root;
+            bool moved = memory_root(forwarding->memory, forwarding->results.items[k]->use.node) == old_root;
             if (moved && forwarding->first_roots[k] != forwarding->first_roots[i]) return true;
         }
     }
@@ -55,9 +51,9 @@ static bool makes_alias(struct forwarding *forwarding, const struct node *node, 
 static const char *obstacle(struct forwarding *forwarding, const struct node *node, const struct node *update,
                             const struct node *other) {
     uint32_t last = memory_last_read(forwarding->memory, node);
-    if (memory_written_between(forwarding->memory, root_of(forwarding, update), update->order, last))
+    if (memory_written_between(forwarding->memory, memory_root(forwarding->memory, update), update->order, last))
         return "it is written in place before its last reader";
-    if (memory_written_between(forwarding->memory, root_of(forwarding, other), update->order, last))
+    if (memory_written_between(forwarding->memory, memory_root(forwarding->memory, other), update->order, last))
         return "what it would read instead is written in place before its last reader";
     if (memory_escapes(forwarding->memory, node) && makes_alias(forwarding, node, other))
         return "it is returned, and would then share memory with an input or another result";
@@ -327,9 +323,11 @@ static void look_through_copy(struct forwarding *forwarding, struct node *node) 
         source && source->type->kind == type_tensor && copy->type->kind == type_tensor &&
         source->type->dtype == copy->type->dtype && device_equal(source->type->device, copy->type->device) &&
         layout_same_sizes(forwarding->context->symbols, &source->type->layout, &copy->type->layout) == answer_yes;
-    if (!same || memory_written_between(forwarding->memory, root_of(forwarding, source), copy->order, node->order))
+    if (!same ||
+        memory_written_between(forwarding->memory, memory_root(forwarding->memory, source), copy->order, node->order))
         return;
-    if (memory_written_between(forwarding->memory, root_of(forwarding, copy), copy->order, node->order)) return;
+    if (memory_written_between(forwarding->memory, memory_root(forwarding->memory, copy), copy->order, node->order))
+        return;
     for (size_t i = 0; i < node->argument_count; i++)
         if (value_as_node(&node->arguments[i]) == copy && &node->arguments[i] == node_argument(node, 1))
             value_set_node(node, &node->arguments[i], source);
@@ -351,7 +349,8 @@ static regraft_status skip_overwritten(struct forwarding *forwarding, struct nod
         !reaches(updating.place.base, update))
         return REGRAFT_OK;
     if (place_contains(forwarding->context, &updating.in_base, &below.window) != answer_yes) return REGRAFT_OK;
-    if (memory_written_between(forwarding->memory, root_of(forwarding, below.base), update->order, node->order) ||
+    if (memory_written_between(forwarding->memory, memory_root(forwarding->memory, below.base), update->order,
+                               node->order) ||
         memory_written_between(forwarding->memory, update, update->order, node->order))
         return REGRAFT_OK;
     graph_remark(forwarding->graph, node, true, "updates %.*s instead of %.*s: it overwrites all that the latter wrote",
@@ -396,7 +395,8 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
         place_overlaps_itself(forwarding->context, &outer.base->window) != answer_no)
         return REGRAFT_OK;
     if (memory_written_between(forwarding->memory, outer.base->root, carrier->order, (*node)->order) ||
-        memory_written_between(forwarding->memory, root_of(forwarding, source), carrier->order, (*node)->order) ||
+        memory_written_between(forwarding->memory, memory_root(forwarding->memory, source), carrier->order,
+                               (*node)->order) ||
         memory_written_between(forwarding->memory, carrier, carrier->order, (*node)->order))
         return REGRAFT_OK;
     chain = arena_new(forwarding->scratch, struct view_chain);
@@ -416,7 +416,7 @@ static regraft_status flatten(struct forwarding *forwarding, struct node **node,
     graph_remark(graph, *node, true,
                  "writes %.*s into its place at once: %.*s was only read from there and written back",
                  TEXT_ARGS(source->name), TEXT_ARGS(carrier->name));
-    memory_take_over(forwarding->memory, root_of(forwarding, flat), *node);
+    memory_take_over(forwarding->memory, memory_root(forwarding->memory, flat), *node);
     TRY(memory_replace(forwarding->memory, *node, flat));
     graph_remove(graph, *node);
     *node = flat;

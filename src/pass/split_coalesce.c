@@ -67,12 +67,6 @@ static bool same_pieces(struct symbols *symbols, const struct node *a, const str
     return true;
 }
 
-static bool only_items_are_used(const struct node *split) {
-    for (const struct value *use = split->users; use; use = use->use.next)
-        if (use->use.user->kind != node_getitem) return false;
-    return true;
-}
-
 /* The getitem node of a piece, moved up to stand before `reader` where it must; NULL when there is none. */
 static struct node *existing_item(struct graph *graph, struct node *split, int64_t index, const struct node *reader) {
     for (struct value *use = split->users; use; use = use->use.next) {
@@ -113,7 +107,7 @@ static void visit_split(struct coalescing *coalescing, struct node *node) {
     struct group *group = group_of(coalescing, tensor, dimension);
     for (size_t i = 0; i < group->splits.count; i++)
         if (same_pieces(coalescing->graph->context->symbols, group->splits.items[i], node, dimension)) {
-            if (only_items_are_used(node)) merge_split(coalescing, group->splits.items[i], node);
+            if (node_is_used_by_items(node)) merge_split(coalescing, group->splits.items[i], node);
             return;
         }
     vector_push(coalescing->scratch, &group->splits, node);

@@ -157,12 +157,6 @@ static regraft_status check_overlap(struct unification *unification) {
     return REGRAFT_OK;
 }
 
-static bool only_items_are_used(const struct node *call) {
-    for (const struct value *use = call->users; use; use = use->use.next)
-        if (use->use.user->kind != node_getitem) return false;
-    return true;
-}
-
 /* ---- the new form ---- */
 
 static struct written *find_written(struct unification *unification, struct text name) {
@@ -262,7 +256,7 @@ static regraft_status unify(struct unification *unification) {
     }
     unification->schema = &called->schema;
     unification->bases = bases;
-    if (!only_items_are_used(unification->call)) unification->refused = "its result is used as a whole";
+    if (!node_is_used_by_items(unification->call)) unification->refused = "its result is used as a whole";
     size_t result = called->schema.return_count ? called->schema.return_count : 1;
     for (size_t i = 0; i < called->schema.argument_count && !unification->refused; i++) {
         if (!called->schema.arguments[i].written) continue;

@@ -42,8 +42,8 @@ regraft_status insert_view(struct graph *graph, struct node *before, enum operat
     return infer_node(*result);
 }
 
-regraft_status insert_list_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input,
-                                const symint *items, size_t count, struct node **result) {
+static regraft_status insert_list_view(struct graph *graph, struct node *before, enum operation_id id,
+                                       struct node *input, const symint *items, size_t count, struct node **result) {
     *result = insert_on(graph, before, id, input, 2);
     struct value *list = value_set_list(*result, &(*result)->arguments[1], value_list, count);
     for (size_t i = 0; i < count; i++) window_write(graph, *result, &list[i], items[i]);

@@ -123,10 +123,6 @@ static const struct node *value_given(struct node *call, const struct audit_read
     return value_as_node(value ? value : audit_argument(call, reader));
 }
 
-static bool is_there(const struct graph *graph, const struct copy *copy) {
-    return graph_find(graph, copy->node->name) == copy->node;
-}
-
 /* A copy that wrote the place of the value before the call; one that no launch stands for yet where there is one. */
 static size_t find_copy(const struct audit_placing *placing, const struct node *value, const struct node *call) {
     struct graph *graph = placing->graph;
@@ -134,7 +130,7 @@ static size_t find_copy(const struct audit_placing *placing, const struct node *
     size_t found = SIZE_MAX;
     for (size_t i = 0; i < graph->copies.count; i++) {
         const struct copy *copy = &graph->copies.items[i];
-        if (!is_there(graph, copy) || copy->node->order >= call->order) continue;
+        if (!copy_is_there(graph, copy) || copy->node->order >= call->order) continue;
         const struct place *written = memory_place(placing->memory, copy->node);
         if (written->root != place->root) continue;
         if (written->exact && place->exact &&

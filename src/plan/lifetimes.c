@@ -27,12 +27,6 @@ static bool is_known(void *user, struct text symbol, int64_t *value) {
     return map_get_text(lifetimes->known_symbols, symbol) != NULL;
 }
 
-static bool lookup(void *user, struct text symbol, int64_t *value) {
-    const int64_t *known = map_get_text(user, symbol);
-    if (known) *value = *known;
-    return known != NULL;
-}
-
 static symint extent(struct symbols *symbols, const struct layout *layout) {
     symint one = symint_constant(symbols, 1), last = one;
     if (!layout->strides || layout_contiguous(symbols, layout) == answer_yes) return layout_count(symbols, layout);
@@ -55,7 +49,7 @@ symint layout_bytes(struct symbols *symbols, const struct layout *layout, enum d
 
 symint size_bind(struct symbols *symbols, symint expression, const struct map *values) {
     int64_t value;
-    bool known = values && symint_evaluate(expression, lookup, (void *)values, &value) && value >= 0;
+    bool known = values && symint_evaluate(expression, symint_lookup_in_map, (void *)values, &value) && value >= 0;
     return known ? symint_constant(symbols, value) : expression;
 }
 

@@ -65,14 +65,9 @@ static bool same_type(const struct type *a, const struct type *b) {
     return true;
 }
 
-static const struct node *next_placeholder(const struct node *node) {
-    while (node && node->kind != node_placeholder) node = node->next;
-    return node;
-}
-
 static bool same_inputs(struct comparison_run *run, const struct graph *a, const struct graph *b) {
-    const struct node *x = next_placeholder(a->first), *y = next_placeholder(b->first);
-    for (; x && y; x = next_placeholder(x->next), y = next_placeholder(y->next)) {
+    const struct node *x = node_placeholder_from(a->first), *y = node_placeholder_from(b->first);
+    for (; x && y; x = node_placeholder_from(x->next), y = node_placeholder_from(y->next)) {
         run->proof->first = x;
         run->proof->second = y;
         if (!text_equal(x->name, y->name))

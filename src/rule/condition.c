@@ -302,15 +302,11 @@ static enum answer compare_constants(const struct match *match, enum comparison_
 
 /* ---- comparisons ---- */
 
-static bool has_integer(const struct expression *expression) {
-    return expression->kind == expression_integer || expression->kind == expression_operator ||
-           (expression->kind == expression_function && expression->function->integer);
-}
-
 static enum answer compare(struct matcher *matcher, enum comparison_kind comparison, const struct expression *left,
                            const struct expression *right) {
     struct symbols *symbols = matcher->context->symbols;
-    if (!has_integer(left) || !has_integer(right)) return compare_constants(matcher->match, comparison, left, right);
+    if (!expression_is_integer(left) || !expression_is_integer(right))
+        return compare_constants(matcher->match, comparison, left, right);
     symint a = expression_integer_of(matcher, left), b = expression_integer_of(matcher, right);
     if (!a || !b) return answer_unknown;
     switch (comparison) {
@@ -329,7 +325,7 @@ static enum answer compare(struct matcher *matcher, enum comparison_kind compari
 
 static void print_value(struct builder *out, struct matcher *matcher, const struct expression *expression) {
     struct value value;
-    if (has_integer(expression)) {
+    if (expression_is_integer(expression)) {
         symint integer = expression_integer_of(matcher, expression);
         if (integer)
             symint_print(out, integer);

@@ -119,10 +119,7 @@ static regraft_status put_result(struct expansion *expansion, size_t index, cons
 
 /* Whether each use takes one item: getitem with a literal, or the only thing that a raw call returns. */
 static bool used_by_items(const struct node *call, const struct operation *operation) {
-    if (!node_is_functionalized_call(call) && operation->schema.return_count == 1) return true;
-    for (const struct value *use = call->users; use; use = use->use.next)
-        if (use->use.user->kind != node_getitem) return false;
-    return true;
+    return (!node_is_functionalized_call(call) && operation->schema.return_count == 1) || node_is_used_by_items(call);
 }
 
 static regraft_status expand_call(struct expansion *expansion, struct arena *scratch) {

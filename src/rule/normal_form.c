@@ -109,18 +109,12 @@ static regraft_status reshape_argument(struct node *call, const struct operation
     return item < 0 ? REGRAFT_OK : restore_item(call, item, old);
 }
 
-static bool used_by_items(const struct node *call) {
-    for (const struct value *use = call->users; use; use = use->use.next)
-        if (use->use.user->kind != node_getitem) return false;
-    return true;
-}
-
 static regraft_status reshape_arguments(struct graph *graph) {
     for (struct node *node = graph->first; node; node = node->next) {
         const struct operation *operation = node_called_operation(node);
         bool functionalized = node_is_functionalized_call(node);
         if (!operation || node_is(node, operation_higher_order_auto_functionalized_v2) ||
-            (functionalized && !used_by_items(node)))
+            (functionalized && !node_is_used_by_items(node)))
             continue;
         for (size_t i = 0; i < sizeof shaped / sizeof *shaped; i++)
             if (text_is(operation->schema.name, shaped[i].operation))

@@ -126,7 +126,7 @@ static regraft_status read_operand(struct rule_reader *reader, struct expression
 
 /* ---- arithmetic ---- */
 
-static bool is_integer(const struct expression *expression) {
+bool expression_is_integer(const struct expression *expression) {
     return expression->kind == expression_integer || expression->kind == expression_operator ||
            (expression->kind == expression_function && expression->function->integer);
 }
@@ -153,7 +153,9 @@ static regraft_status read_chain(struct rule_reader *reader, struct expression *
         struct expression *left = arena_copy(arena, expression, sizeof *expression);
         struct expression *right = arena_new(arena, struct expression);
         TRY(product ? read_operand(reader, right, depth) : read_chain(reader, right, depth, true));
-        const struct expression *wrong = !is_integer(left) ? left : !is_integer(right) ? right : NULL;
+        const struct expression *wrong = !expression_is_integer(left)    ? left
+                                         : !expression_is_integer(right) ? right
+                                                                         : NULL;
         if (wrong) return cursor_fail(cursor, wrong->text, "expected an integer");
         *expression =
             (struct expression){.kind = expression_operator, .operator= operator, .left = left, .right = right};
@@ -168,7 +170,7 @@ static regraft_status read_sum(struct rule_reader *reader, struct expression *ex
 
 regraft_status read_integer_expression(struct rule_reader *reader, struct expression *expression) {
     TRY(read_sum(reader, expression, 0));
-    if (is_integer(expression)) return REGRAFT_OK;
+    if (expression_is_integer(expression)) return REGRAFT_OK;
     return cursor_fail(rule_cursor(reader), expression->text, "expected an integer");
 }
 
@@ -211,7 +213,8 @@ static regraft_status read_comparison(struct rule_reader *reader, struct conditi
         condition->right_count = 1;
         TRY(read_sum(reader, condition->right, 0));
         const struct expression *wrong =
-            is_integer(&condition->left) == is_integer(condition->right) ? NULL : condition->right;
+            expression_is_integer(&condition->left) == expression_is_integer(condition->right) ? NULL
+                                                                                               : condition->right;
         if (wrong) return cursor_fail(cursor, wrong->text, "both sides of a comparison must be integers, or neither");
         if (!comparisons[i].swapped) return REGRAFT_OK;
         struct expression left = condition->left;

@@ -127,6 +127,8 @@ struct expression {
     struct expression *left, *right; /* of a function: its second argument is `right` */
     struct text text;                /* as written */
 };
+/* Whether it is an integer, by its form. */
+bool expression_is_integer(const struct expression *expression);
 
 enum comparison_kind { compare_holds, compare_equal, compare_not_equal, compare_less, compare_less_equal, compare_in };
 
