@@ -2,7 +2,7 @@
 #include "fx/fx.h"
 #include "ir/contract.h"
 #include "ir/infer.h"
-#include "pass/pass.h"
+#include "pass/fuse.h"
 #include "regraft/regraft.h"
 #include "rule/rule.h"
 
@@ -81,8 +81,18 @@ static regraft_status read_rules(struct context *context, const char *name, cons
     return status;
 }
 
+/* Reads rules and looks whether each puts there what it takes away; all or none are added. */
+static regraft_status add_rules(struct context *context, const struct source *source, struct rules *rules) {
+    size_t count = rules->items.count;
+    regraft_status status = rules_read(context, source, rules);
+    for (size_t i = count; i < rules->items.count && status == REGRAFT_OK; i++)
+        status = fuse_check_rule(context, rules->items.items[i]);
+    if (status != REGRAFT_OK) rules->items.count = count;
+    return status;
+}
+
 regraft_status regraft_rules_add(regraft_context *public, const char *name, const char *text, size_t length) {
-    return read_rules(internal(public), name, text, length, rules_read);
+    return read_rules(internal(public), name, text, length, add_rules);
 }
 
 regraft_status regraft_rules_configure(regraft_context *public, const char *name, const char *text, size_t length) {

@@ -283,7 +283,7 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
     sort_matches(fusing, matcher, matches->items, matches->count);
     for (size_t i = 0; i < matches->count; i++) {
         struct match *match = matches->items[i];
-        bool done;
+        const char *refused;
         const struct match *owner = find_owner(&claims, match);
         if (owner) {
             record_match(fusing, match, owner);
@@ -291,11 +291,9 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
         }
         claim(&claims, match);
         const struct node last = *match->last; /* for the remark: the node may be gone then */
-        TRY(fuse_replace(&replacing, matcher, match, &done));
-        if (!done) {
-            const struct failure failure = {
-                .node = match->last,
-                .text = "the replacement would be of another type, or lie otherwise where somebody can tell"};
+        TRY(fuse_replace(&replacing, matcher, match, &refused));
+        if (refused) {
+            const struct failure failure = {.node = match->last, .text = refused};
             record_failure(fusing, match->rule, match->calls[match->rule->anchor], &failure);
             continue;
         }

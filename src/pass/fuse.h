@@ -6,17 +6,37 @@
 #include "rule/match.h"
 
 /* Puts the rule's replacement in the place of a match. `forward`, by node index, is what took the place of nodes that are
- * gone. *done is false, and the graph is as it was, when the replacement would be of another type: then a remark says so. */
+ * gone. *refused is why not, and the graph as it was, when the replacement would be of another type or no graph at all: a
+ * remark says so too. Else it is NULL. */
 struct replacing {
     struct graph *graph;
     struct arena *scratch;
     struct node **forward;
     size_t forward_limit;
 };
-regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher, struct match *match, bool *done);
+regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher, struct match *match,
+                            const char **refused);
+
+/* What is wrong with a replacement. */
+struct mismatch {
+    const struct variable *variable;        /* of rule->replace; NULL: all are of the type of what they replace */
+    const struct type *expected, *found;    /* its types in match and replacement */
+    const struct rule_statement *statement; /* that does not fit its arguments; NULL: all do */
+};
+/* Looks whether the replacement of a match is of the type of what it replaces, wherever it may lie; the graph stays as it is. */
+regraft_status fuse_find_mismatch(struct replacing *replacing, struct matcher *matcher, struct match *match,
+                                  struct mismatch *mismatch);
+
+/* ---- fuse_check.c ---- */
+
+/* Refuses a rule whose replacement is of another type than what it replaces, on an instance that the rule's conditions
+ * allow. What such instances do not show (a condition that none of them meets) is left to the check when the rule fires. */
+regraft_status fuse_check_rule(struct context *context, const struct rule *rule);
 
 /* ---- fuse_layout.c ---- */
 
+/* Whether `new` has the element type, device and sizes of `old`. */
+bool fuse_same_type(const struct graph *graph, const struct node *old, const struct node *new);
 /* Whether `new` is of the type of `old`; it may lie otherwise, when nobody can tell or a copy can lay it out the same. */
 bool fuse_may_stand_for(struct graph *graph, const struct node *old, const struct node *new);
 /* *new becomes a copy of it, before `before`, laid out like `old`, when somebody can tell the difference. */

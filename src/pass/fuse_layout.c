@@ -37,11 +37,16 @@ static bool same_layout(const struct graph *graph, const struct node *a, const s
     return layout_same(graph->context->symbols, &a->type->layout, &b->type->layout) == answer_yes;
 }
 
-bool fuse_may_stand_for(struct graph *graph, const struct node *old, const struct node *new) {
+bool fuse_same_type(const struct graph *graph, const struct node *old, const struct node *new) {
     if (old->type->kind != type_tensor || new->type->kind != type_tensor) return old->type->kind == new->type->kind;
     if (old->type->dtype != new->type->dtype || !device_equal(old->type->device, new->type->device)) return false;
-    if (layout_same_sizes(graph->context->symbols, &old->type->layout, &new->type->layout) != answer_yes) return false;
-    return same_layout(graph, old, new) || !layout_matters(old) || is_contiguous(graph, old);
+    return layout_same_sizes(graph->context->symbols, &old->type->layout, &new->type->layout) == answer_yes;
+}
+
+bool fuse_may_stand_for(struct graph *graph, const struct node *old, const struct node *new) {
+    if (!fuse_same_type(graph, old, new)) return false;
+    return old->type->kind != type_tensor || same_layout(graph, old, new) || !layout_matters(old) ||
+           is_contiguous(graph, old);
 }
 
 regraft_status fuse_keep_layout(struct graph *graph, struct node *before, const struct node *old, struct node **new) {

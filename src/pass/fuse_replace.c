@@ -253,19 +253,30 @@ static regraft_status insert_statement(struct replacement *replacement, const st
 
 /* ---- the exchange ---- */
 
-static regraft_status insert_all(struct replacement *replacement) {
+/* *wrong is the statement that does not fit its arguments, if there is one. */
+static regraft_status insert_all(struct replacement *replacement, const struct rule_statement **wrong) {
     const struct rule *rule = replacement->match->rule;
-    for (size_t i = 0; i < rule->replace.statements.count; i++)
-        TRY(insert_statement(replacement, &rule->replace.statements.items[i]));
+    *wrong = NULL;
+    for (size_t i = 0; i < rule->replace.statements.count; i++) {
+        const struct rule_statement *statement = &rule->replace.statements.items[i];
+        regraft_status status = insert_statement(replacement, statement);
+        if (status == REGRAFT_REJECTED) *wrong = statement;
+        TRY(status);
+    }
     return REGRAFT_OK;
 }
 
-/* The first result that is not of the type of what it replaces; SIZE_MAX: all are. */
+/* What the variable of the replacement takes the place of; NULL: nothing. */
+static const struct node *replaced_by(const struct replacement *replacement, size_t variable) {
+    size_t other = replacement->match->rule->replace.variables.items[variable].other;
+    return other == SIZE_MAX ? NULL : replacement->match->values[other];
+}
+
+/* The first result that cannot take the place of what it replaces; SIZE_MAX: all can. */
 static size_t wrong_result(const struct replacement *replacement) {
     const struct rule *rule = replacement->match->rule;
     for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++) {
-        size_t other = rule->replace.variables.items[i].other;
-        const struct node *old = other == SIZE_MAX ? NULL : replacement->match->values[other];
+        const struct node *old = replaced_by(replacement, i);
         if (old && !fuse_may_stand_for(replacement->graph, old, replacement->values[i])) return i;
     }
     return SIZE_MAX;
@@ -377,29 +388,62 @@ static regraft_status exchange(struct replacement *replacement) {
     return REGRAFT_OK;
 }
 
-regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher, struct match *match, bool *done) {
-    const struct rule *rule = match->rule;
-    struct replacement replacement = {
+static struct replacement begin(struct replacing *replacing, struct matcher *matcher, struct match *match) {
+    matcher->match = match;
+    return (struct replacement){
         .replacing = replacing,
         .graph = replacing->graph,
         .matcher = matcher,
         .match = match,
         .before = match->last->next,
         .previous = match->last,
-        .values = arena_array(replacing->scratch, struct node *, rule->replace.variables.count),
+        .values = arena_array(replacing->scratch, struct node *, match->rule->replace.variables.count),
     };
-    matcher->match = match;
-    TRY(insert_all(&replacement));
-    size_t wrong = wrong_result(&replacement);
-    *done = wrong == SIZE_MAX;
-    if (*done) {
-        TRY(exchange(&replacement));
-    } else {
-        graph_remark(replacing->graph, match->last, false,
-                     "%.*s: the replacement's %.*s is of another type or has other strides", TEXT_ARGS(rule->name),
-                     TEXT_ARGS(rule->replace.variables.items[wrong].name));
-        remove_inserted(&replacement);
+}
+
+/* Leaves the graph as it was, with a remark; returns why. */
+static const char *refuse(struct replacement *replacement, const struct rule_statement *unfit, size_t wrong) {
+    const struct rule *rule = replacement->match->rule;
+    size_t result = unfit && unfit->result_count ? unfit->results[0] : wrong;
+    const char *what = unfit ? "does not fit its arguments"
+                             : "is of another type than what it replaces, or lies otherwise where somebody can tell";
+    struct text name = result == SIZE_MAX ? TEXT("call") : rule->replace.variables.items[result].name;
+    const char *why = text_format(replacement->graph->arena, "the replacement's %.*s %s", TEXT_ARGS(name), what);
+    graph_remark(replacement->graph, replacement->match->last, false, "%.*s: %s", TEXT_ARGS(rule->name), why);
+    remove_inserted(replacement);
+    return why;
+}
+
+regraft_status fuse_replace(struct replacing *replacing, struct matcher *matcher, struct match *match,
+                            const char **refused) {
+    const struct rule_statement *unfit;
+    struct replacement replacement = begin(replacing, matcher, match);
+    regraft_status status = insert_all(&replacement, &unfit);
+    if (unfit)
+        diagnostics_clear(&replacing->graph->context->diagnostics);
+    else
+        TRY(status);
+    size_t wrong = unfit ? SIZE_MAX : wrong_result(&replacement);
+    bool fits = !unfit && wrong == SIZE_MAX;
+    *refused = fits ? NULL : refuse(&replacement, unfit, wrong);
+    if (fits) TRY(exchange(&replacement));
+    matcher->match = NULL;
+    return REGRAFT_OK;
+}
+
+regraft_status fuse_find_mismatch(struct replacing *replacing, struct matcher *matcher, struct match *match,
+                                  struct mismatch *mismatch) {
+    const struct rule *rule = match->rule;
+    struct replacement replacement = begin(replacing, matcher, match);
+    *mismatch = (struct mismatch){0};
+    TRY(insert_all(&replacement, &mismatch->statement));
+    for (size_t i = rule->tensor_count; i < rule->replace.variables.count; i++) {
+        const struct node *old = replaced_by(&replacement, i), *new = replacement.values[i];
+        if (!old || fuse_same_type(replacing->graph, old, new)) continue;
+        *mismatch = (struct mismatch){&rule->replace.variables.items[i], old->type, new->type, NULL};
+        break;
     }
+    remove_inserted(&replacement);
     matcher->match = NULL;
     return REGRAFT_OK;
 }

@@ -4,6 +4,8 @@
 #include "ir/infer.h"
 #include "rule/matching.h"
 
+enum { largest_named = 1 << 20 }; /* of the numbers in conditions that sizes are taken from */
+
 struct instance {
     struct context *context;
     const struct rule *rule;
@@ -45,26 +47,77 @@ static int64_t evaluate(struct instance *instance, symint integer) {
     return symint_evaluate(integer, look_up, instance, &value) ? value : 1;
 }
 
+/* Whether an expression is the attribute alone. */
+static bool is_attribute(const struct instance *instance, const struct expression *expression, size_t attribute) {
+    return expression->kind == expression_integer
+               ? expression->integer == instance->rule->attributes.items[attribute].symbol
+               : expression->kind == expression_attribute && expression->attribute == attribute;
+}
+
+static bool is_constant(const struct expression *expression) {
+    int64_t number;
+    return expression->kind == expression_literal ||
+           (expression->kind == expression_integer && symint_is_constant(expression->integer, &number));
+}
+
+/* One of the constants that conditions compare the attribute with; NULL: there are none. */
+static const struct expression *named_constant(struct instance *instance, size_t attribute) {
+    const struct expression *chosen = NULL;
+    uint64_t count = 0;
+    for (size_t i = 0; i < instance->rule->conditions.count; i++) {
+        const struct condition *condition = &instance->rule->conditions.items[i];
+        for (size_t k = 0; k < condition->right_count; k++) {
+            const struct expression *left = &condition->left, *right = &condition->right[k];
+            if (is_attribute(instance, right, attribute)) right = left, left = &condition->right[k];
+            if (is_attribute(instance, left, attribute) && is_constant(right) && draw(instance, ++count) == 0)
+                chosen = right;
+        }
+    }
+    return chosen;
+}
+
+static const enum dtype usual_dtypes[] = {dtype_bf16, dtype_f16, dtype_f32};
+
+static bool is_usual(enum dtype dtype) {
+    return dtype == usual_dtypes[0] || dtype == usual_dtypes[1] || dtype == usual_dtypes[2];
+}
+
+/* Half of the time what a condition names, or a number beside it; the usual element types come anyway. */
+static void choose_named(struct instance *instance, size_t attribute) {
+    const struct expression *named = named_constant(instance, attribute);
+    int64_t number;
+    bool dtype = named && named->kind == expression_literal && named->literal->kind == value_dtype;
+    if (!named || (dtype && is_usual(named->literal->dtype)) || draw(instance, 2)) return;
+    if (dtype) instance->dtypes[attribute] = named->literal->dtype;
+    if (named->kind != expression_integer || !symint_is_constant(named->integer, &number)) return;
+    if (seldom(instance)) number += draw(instance, 2) ? 1 : -1;
+    if (number > 0 && number <= largest_named) instance->integers[attribute] = number;
+}
+
 /* Mostly one number for all widths, so that what must be equal often is. */
 static void choose_attributes(struct instance *instance) {
     static const int64_t integers[] = {1, 2, 3, 4, 8};
-    static const enum dtype dtypes[] = {dtype_bf16, dtype_f16, dtype_f32};
     int64_t common = (int64_t)(2 * (1 + draw(instance, 4)));
-    enum dtype dtype = seldom(instance) ? dtype_f64 : dtypes[draw(instance, 3)];
+    enum dtype dtype = seldom(instance) ? dtype_f64 : usual_dtypes[draw(instance, 3)];
     for (size_t i = 0; i < instance->rule->attributes.count; i++) {
         const struct attribute *attribute = &instance->rule->attributes.items[i];
         bool apart = text_is(attribute->name, "tokens") || text_is(attribute->name, "heads") ||
                      text_is(attribute->name, "kv_heads");
         instance->integers[i] = apart || seldom(instance) ? integers[draw(instance, 5)] : common;
         if (text_is(attribute->name, "rows")) instance->integers[i] = 16;
-        instance->dtypes[i] = seldom(instance) ? dtypes[draw(instance, 3)] : dtype;
+        instance->dtypes[i] = seldom(instance) ? usual_dtypes[draw(instance, 3)] : dtype;
+        choose_named(instance, i);
     }
 }
 
 /* A constant that some condition names, or one of the usual ones. */
 static struct value constant(struct instance *instance, size_t attribute) {
     static const char *const strings[] = {"auto", "auto", "fp8_ds_mla"};
-    switch (instance->rule->attributes.items[attribute].kind) {
+    enum attribute_kind kind = instance->rule->attributes.items[attribute].kind;
+    const struct expression *named =
+        kind == attribute_dtype || kind == attribute_integer ? NULL : named_constant(instance, attribute);
+    if (named && named->kind == expression_literal && draw(instance, 2)) return *named->literal;
+    switch (kind) {
     case attribute_float:
         return (struct value){.kind = value_float, .real = 1e-5, .written = TEXT("1e-05")};
     case attribute_boolean:

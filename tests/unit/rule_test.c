@@ -9,7 +9,7 @@
 #include "interp/check.h"
 #include "ir/contract.h"
 #include "ir/infer.h"
-#include "pass/pass.h"
+#include "pass/fuse.h"
 #include "rule/instance.h"
 
 #include <setjmp.h>
@@ -149,7 +149,21 @@ static void every_rule_is_proved(void **state) {
     regraft_context_destroy(public);
 }
 
+/* The library's rules pass what those of users have to pass when they are read. */
+static void every_rule_keeps_types(void **state) {
+    regraft_context *public;
+    struct rules *rules;
+    (void)state;
+    initialise(NULL, &public);
+    struct context *context = (struct context *)public;
+    assert_int_equal(rules_of(context, &rules), REGRAFT_OK);
+    for (size_t i = 0; i < rules->items.count; i++)
+        if (fuse_check_rule(context, rules->items.items[i])) fail_msg("%s", context->diagnostics.message);
+    regraft_context_destroy(public);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_rule_is_proved)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_rule_keeps_types),
+                                       cmocka_unit_test(every_rule_is_proved)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
