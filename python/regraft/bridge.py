@@ -72,9 +72,8 @@ def _optimize(graph, options, record, keep_clones):
         record.operations = importer.schemas()
         _add_contracts(context, importer, graph, options, record)
         clock("read")
+        record.original = library.Original(context, *arrays)
         before = context.graph(*arrays)
-        record.text = context.print(before)
-        clock("save")
         after = context.graph(*arrays)
         context.run(after, pipeline_of(options), options.bisect_limit, options.verify)
         clock("passes")
@@ -94,8 +93,11 @@ def _optimize(graph, options, record, keep_clones):
 # ---- when something is wrong ----
 
 def _readable(graph, record):
-    if record.text:
-        return record.text
+    if record.original:
+        try:
+            return str(record.original)
+        except Exception:  # it is what failed
+            pass
     try:
         return graph.owning_module.print_readable(print_output=False, include_stride=True, include_device=True)
     except Exception:

@@ -5,13 +5,13 @@ arguments and their place change."""
 import contextlib
 import operator
 import struct
+import typing
 from array import array
 
 import sympy
 import torch
 from torch._dispatch.python import enable_python_dispatcher
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils import _pytree as pytree
+from torch._subclasses.fake_tensor import FakeTensor, in_kernel_invocation_manager
 
 from . import importer as numbers
 from .importer import Unsupported
@@ -23,6 +23,7 @@ class Exporter:
     def __init__(self, graph, importer, keep_clones=True):
         self.graph, self.importer, self.keep_clones = graph, importer, keep_clones
         self.operators = {text: function for function, text in numbers.OPERATORS.items()}
+        self.targets = {}
         self.views = {}  # windows of views that were evaluated: evaluating one with symbolic sizes takes milliseconds
         self.dead = []  # new nodes that others have taken the place of
         self.undo = []  # what to do, last first, to get the graph back
@@ -165,9 +166,11 @@ class Exporter:
     def _place(self, node, last):
         """Puts the node behind `last`; nodes that will be removed may stand between."""
         following = last._next
-        while following in self.removed:
+        while following is not node:
+            if following not in self.removed:
+                break
             following = following._next
-        if following is node:
+        else:
             return
         before = node._prev
         self.undo.append(lambda: before.append(node))
@@ -175,18 +178,19 @@ class Exporter:
 
     def _edit(self, edits, values):
         """All edits but the removals; the new and the changed nodes, in order, each with its edit."""
-        kept = {edits[at + 1] for at in range(0, len(edits), 10)}
-        self.removed = {node for place, node in enumerate(self.importer.nodes) if place not in kept}
+        nodes = self.importer.nodes
+        kept = set(edits[1::10])
+        self.removed = {node for place, node in enumerate(nodes) if place not in kept}
         changed, last = [], self.graph._root
-        for at in range(0, len(edits), 10):
-            edit = edits[at]
+        for at, edit, handle in zip(range(0, len(edits), 10), edits[::10], edits[1::10]):
             if edit == NEW:
                 words = edits[at:at + 10]
                 node = self._make(words, values, last)
                 changed.append((node, words))
             else:
-                node = self.importer.nodes[edits[at + 1]]
-                self._place(node, last)
+                node = nodes[handle]
+                if last._next is not node:
+                    self._place(node, last)
                 if edit == ARGUMENTS:
                     words = edits[at:at + 10]
                     self._set_arguments(node, words, values)
@@ -198,46 +202,52 @@ class Exporter:
 
     def _evaluate(self, node):
         """The fake value of a call."""
-        target = node.target
-        if isinstance(target, torch._ops.OpOverload) and not target._schema.returns:
+        if self._of_target(node.target).gives_nothing:
             return None
 
         def fake(argument):
             if "val" not in argument.meta:
                 raise Unsupported(f"{argument.name}, which {node.name} needs, has no value")
             return argument.meta["val"]
-        key = self._view_key(node, fake)
+        base = fake(node.args[0]) if node.args and isinstance(node.args[0], torch.fx.Node) and not node.kwargs else None
+        if node.target is operator.getitem and isinstance(base, (list, tuple)):
+            return base[node.args[1]]
+        key = self._view_key(node, base)
         if key in self.views:
-            base = fake(node.args[0])
-            return pytree.tree_map(lambda window: base.as_strided(*window), self.views[key], is_leaf=_is_window)
+            return _map(lambda window: _window(base, *window), self.views[key])
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), fake)
-        value = target(*args, **kwargs)
-        if key is not None and _lies_in(value, args[0]):
-            self.views[key] = pytree.tree_map(lambda view: (view.shape, view.stride(), view.storage_offset()), value)
+        with self._fake_mode(), enable_python_dispatcher():
+            value = node.target(*args, **kwargs)
+        if key is not None and _lies_in(value, base):
+            self.views[key] = _map(lambda view: (view.shape, view.stride(), view.storage_offset()), value)
         return value
 
-    def _view_key(self, node, fake):
-        """What decides the windows that a view cuts out of its argument; None for what is surely no view."""
-        if not node.args or not isinstance(node.args[0], torch.fx.Node) or node.kwargs:
-            return None
-        base = fake(node.args[0])
-        if not isinstance(base, torch.Tensor):
+    def _view_key(self, node, base):
+        """What decides the windows that a view cuts out of `base`, its first argument; None for what is surely no view."""
+        if not isinstance(base, FakeTensor):
             return None
         return (node.target, self.importer.type(base), self.importer.dimension(base.storage_offset()),
                 repr(node.args[1:]))
 
+    def _of_target(self, target):
+        found = self.targets.get(target)
+        if found is None:
+            nothing = isinstance(target, torch._ops.OpOverload) and not target._schema.returns
+            found = self.targets[target] = Target(nothing, numbers.owes_strides(target))
+        return found
+
     def _compare(self, node, value, words):
         """The library and PyTorch must agree on what the node gives."""
         theirs, ours = self.importer.type(value), words[5]
-        self.importer.flush()
         if ours != numbers.TYPE_UNKNOWN and ours != theirs and not self.importer.context.same_type(ours, theirs):
             raise Unsupported(f"{node.name}: PyTorch gives {value}, which is not what regraft expects")
 
     def _set_eager_values(self, node):
         """Strides that the operation is owed: those that it is given here."""
-        if not numbers.owes_strides(node.target):
+        if not self._of_target(node.target).owes_strides:
             return
-        node.meta["eager_input_vals"] = torch.fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta.get("val"))
+        node.meta["eager_input_vals"] = (tuple(map(_value_of, node.args)),
+                                         {name: _value_of(argument) for name, argument in node.kwargs.items()})
 
     def _propagate(self, changed):
         """Values of new nodes. Nodes that stay keep theirs: where one now lies in another's memory, Inductor's own update of
@@ -282,11 +292,9 @@ class Exporter:
         self.traces = self._traces({edits[at + 6] for at in range(0, len(edits), 10) if edits[at] == NEW} - {-1})
         try:
             changed = self._edit(edits, values)
-            if changed:
-                with self._fake_mode(), enable_python_dispatcher():
-                    self._propagate(changed)
-                    if not self.keep_clones:
-                        self._respell_clones([node for node, _ in changed])
+            self._propagate(changed)
+            if not self.keep_clones:
+                self._respell_clones([node for node, _ in changed])
             self._check_removed()
         except BaseException:
             for step in reversed(self.undo):
@@ -325,14 +333,37 @@ class Exporter:
 TRACE_KEYS = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "original_aten")
 
 
-def _is_window(value):
-    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], torch.Size)
+class Target(typing.NamedTuple):
+    """What is asked of each call of an operation."""
+    gives_nothing: bool
+    owes_strides: bool
+
+
+def _value_of(argument):
+    if isinstance(argument, torch.fx.Node):
+        return argument.meta.get("val")
+    if isinstance(argument, (list, tuple, dict, slice)):
+        return torch.fx.map_arg(argument, lambda node: node.meta.get("val"))
+    return argument
+
+
+def _map(function, value):
+    """Of one view, or of a list of them."""
+    return [function(item) for item in value] if isinstance(value, list) else function(value)
+
+
+def _window(base, sizes, strides, offset):
+    """A view of a fake tensor, made as PyTorch makes it from its cache: a call of an operation takes ten times as long."""
+    mode = base.fake_mode
+    with in_kernel_invocation_manager(mode):
+        view = base.as_strided(sizes, strides, offset)
+    return FakeTensor(mode, view, base.fake_device)
 
 
 def _lies_in(value, base):
     """Whether all of a result is memory of the argument."""
-    views = value if isinstance(value, (list, tuple)) else [value]
-    return all(isinstance(view, torch.Tensor) and view.dtype == base.dtype and view is not base
+    views = value if isinstance(value, list) else [value]
+    return all(isinstance(view, FakeTensor) and view.dtype == base.dtype and view is not base
                and view.untyped_storage()._cdata == base.untyped_storage()._cdata for view in views)
 
 

@@ -7,6 +7,7 @@ import struct
 from array import array
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import Node
 from torch.fx.graph import _get_qualified_name
 
@@ -16,6 +17,7 @@ PLACEHOLDER, CALL, FUNCTION, GETITEM, OPERATOR, METHOD, ATTRIBUTE, OUTPUT = rang
 (NONE, BOOL, INTEGER, FLOAT, STRING, NODE, EXPRESSION, DTYPE, DEVICE, LIST, TUPLE, DICTIONARY, SLICE, OPERATION,
  NAME) = range(15)
 TYPE_UNKNOWN, TYPE_NONE, TYPE_OBJECT = range(3)
+NOTHING = object()  # the value of a node that has none
 
 # Names of Python's functions on numbers, as torch.fx prints them.
 OPERATORS = {
@@ -66,6 +68,7 @@ class Importer:
         self.context = context
         self.strings, self.texts = {}, []
         self.sent = 0
+        self.symbolic = {}     # the SymNode of a SymInt -> dimension
         self.dimensions = {}   # sympy expression -> dimension
         self.expressions = {}  # number -> sympy expression
         self.types = {}
@@ -87,8 +90,6 @@ class Importer:
     def string(self, text):
         number = self.strings.get(text)
         if number is None:
-            if "\0" in text:
-                raise Unsupported("a text with a zero byte")
             number = self.strings[text] = len(self.texts)
             self.texts.append(text)
         return number
@@ -96,7 +97,10 @@ class Importer:
     def flush(self):
         """Hands the texts over that the library does not have yet."""
         if self.sent < len(self.texts):
-            self.context.strings(self.texts[self.sent:])
+            data = "\0".join(self.texts[self.sent:]) + "\0"
+            if data.count("\0") != len(self.texts) - self.sent:
+                raise Unsupported("a text with a zero byte")
+            self.context.strings(data)
             self.sent = len(self.texts)
 
     def text(self, number):
@@ -131,7 +135,9 @@ class Importer:
 
     def layout(self, numbers):
         """Sizes or strides."""
-        return tuple([number if type(number) is int else self.dimension(number) for number in numbers])
+        symbolic = self.symbolic
+        return tuple([number if type(number) is int else symbolic.get(number.node) or self.dimension(number)
+                      for number in numbers])
 
     def dimension(self, value):
         """A size, stride or offset."""
@@ -140,9 +146,12 @@ class Importer:
         if not isinstance(value, torch.SymInt):
             return int(value)
         node = value.node
-        if self.shape_env is None:
-            self.shape_env = getattr(node, "shape_env", None)
-        return self._expression(node.expr)
+        dimension = self.symbolic.get(node)
+        if dimension is None:
+            if self.shape_env is None:
+                self.shape_env = getattr(node, "shape_env", None)
+            dimension = self.symbolic[node] = self._expression(node.expr)
+        return dimension
 
     # ---- types ----
 
@@ -157,7 +166,7 @@ class Importer:
         return number
 
     def type(self, value):
-        if isinstance(value, torch.Tensor):
+        if type(value) is FakeTensor or isinstance(value, torch.Tensor):
             return self._tensor(value)
         if value is None:
             return TYPE_NONE
@@ -293,11 +302,11 @@ class Importer:
                 out += (NODE, -1, places[argument])
             else:
                 self.value(argument)
-        if kwargs:
-            strings = self.strings
-            for name, argument in kwargs.items():
-                keyword = strings.get(name)
-                self.value(argument, self.string(name) if keyword is None else keyword)
+        for name, argument in kwargs.items():
+            if type(argument) is Node:
+                out += (NODE, self.string(name), places[argument])
+            else:
+                self.value(argument, self.string(name))
         return len(args) + len(kwargs)
 
     # ---- nodes ----
@@ -324,7 +333,7 @@ class Importer:
         return number, storage, self.dimension(value.storage_offset())
 
     def _call_kind(self, node):
-        kind, target = self.target(node.target)
+        kind, target = self.targets.get(node.target) or self.target(node.target)
         if kind == GETITEM and not (len(node.args) == 2 and type(node.args[0]) is Node and type(node.args[1]) is int):
             kind = OPERATOR
         return kind, target
@@ -335,8 +344,7 @@ class Importer:
         op = node.op
         if op == "call_function":
             kind, target = self._call_kind(node)
-            value = node.meta.get("val", node)
-            number = TYPE_UNKNOWN if value is node else self.type(value)
+            number = self.type(node.meta.get("val", NOTHING))
             count = self.arguments(node)
         elif op == "placeholder":
             kind, target, count = PLACEHOLDER, self.string(node.name), 0

@@ -130,6 +130,7 @@ class Context:
             self.close()
             raise Error(status, "")
         self.live = c_void_p()
+        self.told = []  # names and arguments of the calls that made the tables
         self.call("regraft_live_create", self.handle, byref(self.live))
 
     def close(self):
@@ -149,16 +150,22 @@ class Context:
         if status:
             raise Error(status, self.library.regraft_message(self.handle).decode())
 
+    def tell(self, name, *arguments):
+        """The same for what a graph is made of: texts, types, operations."""
+        self.told.append((name, arguments))
+        self.call(name, self.live, *arguments)
+
     def number(self, name, *arguments):
         """The same for functions that give a number through their last argument."""
         number = c_int64()
-        self.call(name, self.live, *arguments, byref(number))
+        self.tell(name, *arguments, byref(number))
         return number.value
 
     # ---- what the bridge asks for ----
 
     def strings(self, texts):
-        data = b"".join(text.encode() + b"\0" for text in texts)
+        """Texts that each end in a zero byte."""
+        data = texts.encode()
         return self.number("regraft_live_strings", data, len(data))
 
     def string_text(self, number):
@@ -172,7 +179,7 @@ class Context:
         return self.library.regraft_live_expression_text(self.live, number).decode()
 
     def range(self, name, least, most):
-        self.call("regraft_live_range", self.live, name.encode(), least, most)
+        self.tell("regraft_live_range", name.encode(), least, most)
 
     def tensor(self, dtype, device, sizes, strides):
         dimensions = c_int64 * len(sizes)
@@ -190,7 +197,7 @@ class Context:
 
     def operation(self, schema, stateless):
         data = schema.encode()
-        self.call("regraft_live_operation", self.live, data, len(data), stateless)
+        self.tell("regraft_live_operation", data, len(data), stateless)
 
     def keep_copies(self, operation, why):
         self.call("regraft_live_keep_copies", self.live, operation.encode(), why.encode())
@@ -238,6 +245,19 @@ class Context:
     def copies(self, graph):
         for index in range(self.library.regraft_graph_copy_count(graph)):
             yield self.library.regraft_graph_copy(graph, index)
+
+
+class Original:
+    """A graph as it came. Its text is made when it is asked for, in a context of its own."""
+
+    def __init__(self, context, nodes, values):
+        self.told, self.nodes, self.values = list(context.told), nodes, values
+
+    def __str__(self):
+        with Context() as context:
+            for name, arguments in self.told:
+                context.tell(name, *arguments)
+            return context.print(context.graph(self.nodes, self.values))
 
 
 def default_pipeline():

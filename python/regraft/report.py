@@ -41,7 +41,7 @@ class Graph:
     remarks: list = dataclasses.field(default_factory=list)
     broken: list = dataclasses.field(default_factory=list)
     seconds: dict = dataclasses.field(default_factory=dict)
-    text: str = dataclasses.field(default="", repr=False)
+    original: object = dataclasses.field(default=None, repr=False)  # str() of it is the text of the graph as it came
     operations: str = dataclasses.field(default="", repr=False)
 
     def own(self, own):
@@ -70,7 +70,7 @@ class Graph:
 
     def dict(self):
         content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-                   if field.name not in ("text", "operations")}
+                   if field.name not in ("original", "operations")}
         for name in ("copies", "remarks"):
             content[name] = [dataclasses.asdict(item) for item in content[name]]
         return content
@@ -138,11 +138,11 @@ class Log:
 
     def save(self, path):
         """Writes the texts of the kept graphs, one behind the other, and their operations to PATH.ops when there are any."""
-        graphs = [graph for graph in self.report().graphs if graph.text]
+        graphs = [graph for graph in self.report().graphs if graph.original]
         if not graphs:
             raise ValueError("regraft: no graph was compiled with regraft, so there is none to save")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("\n".join(f"# graph {graph.number}\n{graph.text}" for graph in graphs))
+            file.write("\n".join(f"# graph {graph.number}\n{graph.original}" for graph in graphs))
         operations = sorted({line for graph in graphs for line in graph.operations.splitlines()})
         if operations:
             with open(f"{path}.ops", "w", encoding="utf-8") as file:

@@ -79,7 +79,7 @@ def test_an_exception_while_the_graph_is_changed(monkeypatch, step):
     def fail(self, *arguments):
         count[0] += 1
         result = original(self, *arguments)
-        if count[0] == (1 if step == "_check_removed" else 2):
+        if count[0] == (1 if step in ("_check_removed", "_place") else 2):
             raise Boom(step)
         return result
     monkeypatch.setattr(Exporter, step, fail)
