@@ -28,13 +28,15 @@ MODELS = {
 }
 
 
-def checkpoint(config, folder):
+def checkpoint(config, folder, weights=True):
     """Random weights large enough that a wrong value anywhere changes the tokens."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
     path = os.path.join(folder, "config.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(config, file)
+    if not weights:
+        return
     made = AutoConfig.from_pretrained(folder)
     made.initializer_range = 1.6 / config["hidden_size"] ** 0.5
     torch.manual_seed(3)
