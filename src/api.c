@@ -234,18 +234,7 @@ const char *regraft_graph_warning(const regraft_graph *graph, size_t index) {
     return const_graph(graph)->warnings.items[index];
 }
 
-size_t regraft_graph_copy_count(const regraft_graph *public) {
-    const struct graph *graph = const_graph(public);
-    size_t count = 0;
-    for (size_t i = 0; i < graph->copies.count; i++) count += copy_is_there(graph, &graph->copies.items[i]);
-    return count;
-}
-
-static const struct copy *nth_copy(const struct graph *graph, size_t index) {
-    const struct copy *copy = graph->copies.items;
-    while (!copy_is_there(graph, copy) || index-- > 0) copy++;
-    return copy;
-}
+size_t regraft_graph_copy_count(const regraft_graph *graph) { return const_graph(graph)->copies.count; }
 
 static regraft_copy public_copy(const struct graph *graph, const struct copy *copy) {
     return (regraft_copy){text_string(graph->arena, copy->node->name),
@@ -261,7 +250,7 @@ regraft_copy regraft_graph_copy(const regraft_graph *public, size_t index) {
     const struct graph *graph = const_graph(public);
     struct arena_guard guard;
     if (arena_guarded(graph->arena, &guard)) return (regraft_copy){"", "", "", "", "out of memory", "", 0};
-    regraft_copy copy = public_copy(graph, nth_copy(graph, index));
+    regraft_copy copy = public_copy(graph, &graph->copies.items[index]);
     arena_unguard(graph->arena, &guard);
     return copy;
 }

@@ -1,7 +1,7 @@
 /* Formatting of errors. */
 #include "base/diagnostics.h"
 
-enum { widest_line = 160 };
+enum { widest_line = 160, longest_message = 1000 };
 
 void diagnostics_init(struct diagnostics *diagnostics, struct arena *arena) {
     *diagnostics = (struct diagnostics){.arena = arena, .message = ""};
@@ -46,6 +46,21 @@ static size_t add_shown(struct builder *out, struct text text) {
     return count;
 }
 
+/* A message quotes the input, and a name there may be as long as a file: the middle of a long one is left out. */
+static void add_shortened(struct builder *out, struct text text) {
+    size_t head = longest_message / 2, tail = text.length;
+    if (text.length <= longest_message) {
+        add_shown(out, text);
+        return;
+    }
+    while ((text.data[head] & 0xc0) == 0x80 && head > longest_message / 2 - 4) head--;
+    tail -= longest_message / 2;
+    while ((text.data[tail] & 0xc0) == 0x80 && tail < text.length - longest_message / 2 + 4) tail++;
+    add_shown(out, (struct text){text.data, head});
+    builder_string(out, " [...] ");
+    add_shown(out, text_skip(text, tail));
+}
+
 /* The source line, cut around the caret when it is very long, and the caret below it. */
 static void add_line(struct builder *out, struct position position, size_t column) {
     const char *text = position.source->contents.data;
@@ -74,7 +89,7 @@ static void add_message(struct builder *out, struct position position, const cha
         builder_string(out, "regraft: ");
     }
     builder_format(out, "%s: ", kind);
-    add_shown(out, text_of(text_format_list(out->arena, format, list)));
+    add_shortened(out, text_of(text_format_list(out->arena, format, list)));
     builder_byte(out, '\n');
     if (position.source) add_line(out, position, column);
 }

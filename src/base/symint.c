@@ -178,6 +178,8 @@ symint symint_symbol(struct symbols *symbols, struct text name) {
     return *slot;
 }
 
+bool symbols_have(const struct symbols *symbols, struct text name) { return map_get_text(symbols->symbols, name); }
+
 void symbols_narrow(struct symbols *symbols, symint symbol, int64_t least, int64_t most) {
     struct atom *atom = value_atom(symbol);
     if (!atom || atom->kind != atom_symbol) return;

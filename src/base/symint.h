@@ -24,6 +24,8 @@ symint symint_constant(struct symbols *symbols, int64_t value);
 /* A symbol such as s72 or u0. Sizes are never negative: backed symbols (s...) start with the range [0, inf], all others
  * with [-inf, inf]. */
 symint symint_symbol(struct symbols *symbols, struct text name);
+/* Whether anything has asked for the symbol. */
+bool symbols_have(const struct symbols *symbols, struct text name);
 /* Narrows the range of a symbol to [least, most], both included (INT64_MIN, INT64_MAX: open), as a log's
  * symbol ranges say. */
 void symbols_narrow(struct symbols *symbols, symint symbol, int64_t least, int64_t most);

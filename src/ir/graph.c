@@ -233,8 +233,13 @@ struct node *node_placeholder_from(const struct node *node) {
     return (struct node *)node;
 }
 
-bool copy_is_there(const struct graph *graph, const struct copy *copy) {
-    return graph_find(graph, copy->node->name) == copy->node;
+void graph_forget_copies(struct graph *graph) {
+    size_t kept = 0;
+    for (size_t i = 0; i < graph->copies.count; i++) {
+        const struct node *node = graph->copies.items[i].node;
+        if (graph_find(graph, node->name) == node) graph->copies.items[kept++] = graph->copies.items[i];
+    }
+    graph->copies.count = kept;
 }
 
 struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node) {

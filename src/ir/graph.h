@@ -201,8 +201,8 @@ void graph_replace(struct node *node, struct node *other);
 /* Moves a node before another. */
 void graph_move(struct graph *graph, struct node *node, struct node *before);
 struct node *graph_find(const struct graph *graph, struct text name);
-/* Whether the call of a copy still stands: a later pass may have found it of no use. */
-bool copy_is_there(const struct graph *graph, const struct copy *copy);
+/* Forgets the copies whose call has gone: a later pass found it of no use. */
+void graph_forget_copies(struct graph *graph);
 /* Sets node->order to 0, 1, 2, ... */
 void graph_number(struct graph *graph);
 /* Records what a pass did or refused, at a node, with its facts. */

@@ -32,6 +32,7 @@ static regraft_status run_step(struct graph *graph, const struct step *step, con
     graph->parameters = &step->parameters;
     regraft_status status = pass->run(graph, scratch);
     graph->parameters = NULL;
+    graph_forget_copies(graph);
     double seconds = now() - start;
     arena_destroy(scratch);
     if (status == REGRAFT_OK && options->verify && graph_verify(graph) != REGRAFT_OK) {

@@ -54,6 +54,9 @@ static const char *candidate(const void *table, size_t index) {
 
 static regraft_status find_pass(struct parser *parser, struct text name, const struct pass **result) {
     struct diagnostics *diagnostics = &parser->context->diagnostics;
+    if (!name.length)
+        return fail(diagnostics, REGRAFT_USAGE, here(parser),
+                    "expected the name of a pass; `regraft passes` lists them");
     for (size_t i = 0; (*result = pass_at(i)); i++)
         if (text_is(name, (*result)->name)) return REGRAFT_OK;
     regraft_status status = fail(diagnostics, REGRAFT_USAGE, position_of(parser, name),

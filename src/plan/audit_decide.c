@@ -130,7 +130,7 @@ static size_t find_copy(const struct audit_placing *placing, const struct node *
     size_t found = SIZE_MAX;
     for (size_t i = 0; i < graph->copies.count; i++) {
         const struct copy *copy = &graph->copies.items[i];
-        if (!copy_is_there(graph, copy) || copy->node->order >= call->order) continue;
+        if (copy->node->order >= call->order) continue;
         const struct place *written = memory_place(placing->memory, copy->node);
         if (written->root != place->root) continue;
         if (written->exact && place->exact &&

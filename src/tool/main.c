@@ -65,11 +65,11 @@ int main(int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0 || strcmp(word, "help") == 0) {
         print_help(stdout);
-        return REGRAFT_OK;
+        return (int)output_write(NULL, TEXT(""));
     }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
         printf("regraft %s\n", regraft_version());
-        return REGRAFT_OK;
+        return (int)output_write(NULL, TEXT(""));
     }
     if (!*word) {
         print_help(stderr);

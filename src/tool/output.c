@@ -1,5 +1,6 @@
 /* Results and messages. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,12 +25,6 @@ static regraft_status write_failed(const char *path) {
     return tool_error(REGRAFT_REJECTED, "cannot write '%s': %s", path, strerror(errno));
 }
 
-/* Devices and pipes cannot be replaced; they are written as they are. */
-static bool is_replaceable(const char *path) {
-    struct stat status;
-    return stat(path, &status) != 0 || S_ISREG(status.st_mode);
-}
-
 static regraft_status write_direct(const char *path, struct text contents) {
     FILE *stream = fopen(path, "wbe");
     if (!stream) return write_failed(path);
@@ -38,18 +33,25 @@ static regraft_status write_direct(const char *path, struct text contents) {
     return REGRAFT_OK;
 }
 
-/* Through a new file beside it, so that readers see the old contents or the new ones, never a part. */
-static regraft_status write_replacing(const char *path, struct text contents) {
-    char temporary[4096];
+static regraft_status write_temporary(FILE *stream, struct text contents, const struct stat *old) {
+    bool written = write_all(stream, contents) && fsync(fileno(stream)) == 0;
+    if (written && old) written = fchmod(fileno(stream), old->st_mode & 07777) == 0;
+    return fclose(stream) == 0 && written ? REGRAFT_OK : REGRAFT_REJECTED;
+}
+
+/* Through a new file beside it, so that readers see the old contents or the new ones, never a part. `old` is what was
+ * there, whose permissions stay; NULL: nothing. */
+static regraft_status write_replacing(const char *path, struct text contents, const struct stat *old) {
+    char temporary[PATH_MAX];
     int length = snprintf(temporary, sizeof temporary, "%s.tmp.%ld", path, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof temporary) {
         errno = ENAMETOOLONG;
         return write_failed(path);
     }
+    if (old && access(path, W_OK) != 0) return write_failed(path);
     FILE *stream = fopen(temporary, "wbxe");
     if (!stream) return write_failed(path);
-    bool written = write_all(stream, contents) && fsync(fileno(stream)) == 0;
-    if (fclose(stream) != 0 || !written || rename(temporary, path) != 0) {
+    if (write_temporary(stream, contents, old) != REGRAFT_OK || rename(temporary, path) != 0) {
         int cause = errno;
         unlink(temporary);
         errno = cause;
@@ -59,7 +61,13 @@ static regraft_status write_replacing(const char *path, struct text contents) {
 }
 
 regraft_status output_write(const char *path, struct text contents) {
+    char target[PATH_MAX];
+    struct stat old;
     if (!path || strcmp(path, "-") == 0)
         return write_all(stdout, contents) ? REGRAFT_OK : write_failed("standard output");
-    return is_replaceable(path) ? write_replacing(path, contents) : write_direct(path, contents);
+    if (!realpath(path, target))
+        return write_replacing(path, contents, NULL); /* a link stays, and its target changes */
+    if (stat(target, &old) != 0) return write_failed(path);
+    /* Devices and pipes cannot be replaced; they are written as they are. */
+    return S_ISREG(old.st_mode) ? write_replacing(target, contents, &old) : write_direct(path, contents);
 }

@@ -7,7 +7,7 @@
 #include "plan/plan.h"
 #include "tool/internals.h"
 
-enum { size_limit = 32 };
+enum { size_limit = 32, alignment_limit = 1 << 30 };
 
 struct plan_command {
     struct input_options input;
@@ -43,8 +43,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case key_align:
         options->alignment = option_number(state, "--align", argument, 1);
-        if (options->alignment & (options->alignment - 1))
-            argp_error(state, "--align takes a power of two, found '%s'", argument);
+        if (options->alignment > alignment_limit || (options->alignment & (options->alignment - 1)))
+            argp_error(state, "--align takes a power of two up to %d, found '%s'", alignment_limit, argument);
         return 0;
     default:
         return options_parse(key, argument, state, &options->input, "GRAPH");
@@ -90,10 +90,22 @@ static regraft_status read_output_code(struct tool *tool, struct plan_command *o
     return REGRAFT_OK;
 }
 
+/* A mistyped symbol would bind nothing, in silence. */
+static regraft_status check_sizes(struct tool *tool, const struct plan_command *options) {
+    for (size_t i = 0; options->sizes[i]; i++) {
+        struct text name = {options->sizes[i], strcspn(options->sizes[i], "=")};
+        if (!symbols_have(tool_context(tool)->symbols, name))
+            return tool_error(REGRAFT_USAGE, "--size: no size in '%s' has the symbol '%.*s'", options->input.path,
+                              TEXT_ARGS(name));
+    }
+    return REGRAFT_OK;
+}
+
 static regraft_status make_plan(struct tool *tool, struct plan_command *options) {
     struct plan_options plan = {options->alignment, bound_sizes(tool, options)};
     regraft_graph *graph;
     TRY(tool_placed_graph(tool, &options->input, &graph));
+    TRY(check_sizes(tool, options));
     TRY(tool_report(tool, plan_create(tool_graph(graph), plan, tool->arena, &options->plan)));
     return read_output_code(tool, options);
 }

@@ -167,9 +167,10 @@ static regraft_status reduce(struct reduction *reduction, struct graph *graph) {
     builder_init(&shown, reduction->tool->arena);
     reduction->failure = reduce_observe(reduction->options, reduction->best, &shown);
     if (reduction->failure.kind == failure_none) {
-        if (reduction->failure.status == REGRAFT_USAGE) fputs(shown.data, stderr);
-        if (reduction->failure.status == REGRAFT_USAGE) return REGRAFT_USAGE;
-        return tool_error(REGRAFT_DIFFERENT, "'%s' shows no failure:\n%s", reduction->options->input.path, shown.data);
+        bool misused = reduction->failure.status == REGRAFT_USAGE;
+        if (!misused) tool_error(REGRAFT_DIFFERENT, "'%s' shows no failure:", reduction->options->input.path);
+        fputs(shown.data, stderr);
+        return misused ? REGRAFT_USAGE : REGRAFT_DIFFERENT;
     }
     run_steps(reduction);
     builder_init(&shown, reduction->tool->arena);

@@ -75,11 +75,15 @@ static struct failure observe_command(const struct reduce_options *options, cons
     const char *folder = getenv("TMPDIR");
     const char *path = text_format(tool->arena, "%s/regraft-reduce-%ld.txt", folder ? folder : "/tmp", (long)getpid());
     if (output_write(path, text) != REGRAFT_OK) return of_kind(failure_none);
-    int status = run_command(tool, options->test, path);
-    bool shown = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    int status = run_command(tool, options->test, path), code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     unlink(path);
-    if (report) builder_format(report, "the command ends %s 0\n", shown ? "with" : "not with");
-    return of_kind(shown ? failure_command : failure_none);
+    if (status == -1 || code == 126 || code == 127) { /* what the shell answers for a command that it cannot run */
+        if (report) builder_format(report, "regraft: error: --test: cannot run '%s'\n", options->test);
+        return (struct failure){failure_none, REGRAFT_USAGE};
+    }
+    if (report && code < 0) builder_string(report, "the command ends by a signal, not with 0\n");
+    if (report && code >= 0) builder_format(report, "the command ends with %d%s\n", code, code ? ", not with 0" : "");
+    return of_kind(code == 0 ? failure_command : failure_none);
 }
 
 struct failure reduce_observe(const struct reduce_options *options, struct text text, struct builder *report) {

@@ -92,7 +92,8 @@ regraft_status command_rules(struct tool *tool, int argc, char **argv) {
     TRY(tool_report(tool, rules_of(tool_context(tool), &rules)));
     const struct rule *rule = options.name ? rules_find(rules, text_of(options.name)) : NULL;
     if (options.name && !rule)
-        return tool_error(REGRAFT_USAGE, "there is no rule '%s'; 'regraft rules' lists them", options.name);
+        return tool_report(tool,
+                           rules_check_name(tool_context(tool), rules, text_of(options.name), (struct position){0}));
     builder_init(&out, tool->arena);
     bool json = options.input.format == format_json;
     if (json)

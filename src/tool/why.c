@@ -112,10 +112,25 @@ static json_t *json_fusions(const struct why_options *options, const struct grap
 
 /* ---- the command ---- */
 
+static const char *node_name(const void *graph, size_t index) {
+    const struct node *node = ((const struct graph *)graph)->first;
+    while (node && index--) node = node->next;
+    return node ? text_string(node->graph->arena, node->name) : NULL;
+}
+
+/* The node of --node as the graph was given: passes rename nothing, and what goes was there. */
+static regraft_status check_node(const struct why_options *options, const regraft_graph *graph) {
+    const struct graph *nodes = tool_graph((regraft_graph *)graph);
+    if (!options->node || graph_find(nodes, text_of(options->node))) return REGRAFT_OK;
+    const char *nearest = text_nearest(text_of(options->node), node_name, nodes);
+    return tool_error(REGRAFT_USAGE, "there is no node '%s' in '%s'%s%s%s", options->node, options->input.path,
+                      nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
 static regraft_status run(struct tool *tool, const struct why_options *options, regraft_graph *graph) {
     struct builder pipeline;
     builder_init(&pipeline, tool->arena);
-    builder_format(&pipeline, "%s,fuse{", regraft_default_pipeline());
+    builder_string(&pipeline, "default,fuse{");
     if (options->platform) builder_format(&pipeline, "platform=%s ", options->platform);
     if (options->tokens) builder_format(&pipeline, "tokens=%s ", options->tokens);
     if (options->rule) builder_format(&pipeline, "rules=%s", options->rule);
@@ -132,6 +147,7 @@ regraft_status command_why(struct tool *tool, int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     TRY(tool_open(tool, &options.input));
     TRY(tool_read_graph(tool, &options.input, options.input.path, &graph));
+    TRY(check_node(&options, graph));
     TRY(run(tool, &options, graph));
     TRY(rules_of(tool_context(tool), &rules));
     builder_init(&out, tool->arena);
@@ -149,5 +165,7 @@ regraft_status command_why(struct tool *tool, int argc, char **argv) {
         json_print(&out, json_pack("{s:o}", "rules", list));
     else
         json_decref(list);
+    if (options.input.format == format_text && !out.length)
+        builder_string(&out, "no rule came near; --rule NAME shows every place where one was tried\n");
     return output_write(NULL, builder_text(&out));
 }
