@@ -136,6 +136,7 @@ struct fusion {
     const char *text;      /* what was put there; which rule was better; what failed, with the values */
     const char *remedy;    /* what would make it fire, or "" */
     size_t progress;       /* of a failure: how much of the rule was found */
+    bool elsewhere;        /* of a failure: another rule fired on this call, at the same stage */
 };
 
 /* What a trace log tells beyond the text about a placeholder (ir may use it, text graphs have none). */

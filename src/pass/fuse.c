@@ -22,6 +22,7 @@ struct fusing {
     rule_list rules[stage_count];          /* that may fire here */
     rule_list asked;                       /* for by name */
     bool explain;                          /* record failures too */
+    struct map *taken;                     /* the names of calls that rules fired on */
 };
 
 enum { most_rounds = 16, most_reasons = 4 };
@@ -92,17 +93,22 @@ static void record_failure(struct fusing *fusing, const struct rule *rule, const
 
 static void record_match(struct fusing *fusing, const struct match *match, const struct match *better) {
     const struct node *anchor = match->calls[match->rule->anchor];
+    for (size_t i = 0; !better && i < match->rule->match.statements.count; i++)
+        if (match->calls[i]) *map_slot_text(fusing->taken, match->calls[i]->name) = fusing;
     if (better && !fusing->explain) return;
     const char *text = better ? text_format(fusing->graph->arena, "the rule %.*s, which also matches here, saves more",
                                             TEXT_ARGS(better->rule->name))
                               : "";
+    const char *remedy = better ? text_format(fusing->graph->arena, "fuse{off=%.*s}, if this one is wanted",
+                                              TEXT_ARGS(better->rule->name))
+                                : "";
     record(fusing->graph, (struct fusion){.rule = match->rule->name,
                                           .outcome = better ? fusion_beaten : fusion_fired,
                                           .anchor = anchor->name,
                                           .node = anchor->name,
                                           .source = source_of(anchor),
                                           .text = text,
-                                          .remedy = ""});
+                                          .remedy = remedy});
 }
 
 /* ---- which rules ---- */
@@ -136,7 +142,8 @@ static void choose_rule(struct fusing *fusing, const struct rules *rules, const 
     if (decision.runs)
         add_rule(fusing, rule);
     else if (graph->explain_fusions || asked)
-        record(graph, (struct fusion){.rule = rule->name, .outcome = fusion_off, .text = decision.why, .remedy = ""});
+        record(graph, (struct fusion){
+                          .rule = rule->name, .outcome = fusion_off, .text = decision.why, .remedy = decision.remedy});
 }
 
 static regraft_status choose_rules(struct fusing *fusing) {
@@ -293,7 +300,12 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
         const struct node last = *match->last; /* for the remark: the node may be gone then */
         TRY(fuse_replace(&replacing, matcher, match, &refused));
         if (refused) {
-            const struct failure failure = {.node = match->last, .text = refused};
+            const struct failure failure = {
+                .node = match->last,
+                .text = refused,
+                .remedy = "what is replaced contiguous and of the replacement's type, or nobody who gets its strides "
+                          "(the caller, as_strided, an unknown operation)",
+                .progress = SIZE_MAX};
             record_failure(fusing, match->rule, match->calls[match->rule->anchor], &failure);
             continue;
         }
@@ -358,6 +370,15 @@ static void explain_cuts(struct fusing *fusing) {
         }
 }
 
+/* Failures of rules that would have raised what another rule has raised. */
+static void mark_elsewhere(const struct fusing *fusing) {
+    for (size_t i = 0; i < fusing->graph->fusions.count; i++) {
+        struct fusion *fusion = &fusing->graph->fusions.items[i];
+        bool failed = fusion->outcome == fusion_failed || fusion->outcome == fusion_beaten;
+        fusion->elsewhere = failed && map_get_text(fusing->taken, fusion->anchor);
+    }
+}
+
 /* All that one stage finds, and what that brings about. */
 static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
     struct graph *graph = fusing->graph;
@@ -377,12 +398,14 @@ static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
 }
 
 regraft_status pass_fuse(struct graph *graph, struct arena *scratch) {
-    struct fusing fusing = {.graph = graph, .scratch = scratch};
+    struct fusing fusing = {.graph = graph, .scratch = scratch, .taken = map_create(scratch)};
     for (size_t i = 0; i < stage_count; i++) fusing.by_operation[i] = map_create(scratch);
     TRY(read_parameters(&fusing));
     TRY(choose_rules(&fusing));
     fusing.explain = graph->explain_fusions || fusing.asked.count;
-    for (size_t i = 0; i < stage_count; i++) TRY(run_stage(&fusing, (enum rule_stage)i));
+    TRY(run_stage(&fusing, stage_raise));
+    mark_elsewhere(&fusing);
+    TRY(run_stage(&fusing, stage_fuse));
     if (fusing.explain) explain_cuts(&fusing);
     for (size_t i = 0; i < fusing.asked.count; i++) warn(&fusing, fusing.asked.items[i]);
     return REGRAFT_OK;

@@ -323,7 +323,26 @@ static enum answer compare(struct matcher *matcher, enum comparison_kind compari
 
 /* ---- what was found, for messages ---- */
 
-static void print_value(struct builder *out, struct matcher *matcher, const struct expression *expression) {
+void constant_print(struct builder *out, const struct value *value) {
+    if (value->kind == value_dtype) builder_string(out, dtype_abbreviation(value->dtype));
+    if (value->kind == value_string) builder_format(out, "'%.*s'", TEXT_ARGS(value->string));
+    if (value->kind == value_bool) builder_string(out, value->boolean ? "True" : "False");
+    if (value->kind == value_integer) builder_format(out, "%lld", (long long)value->integer);
+    if (value->kind == value_float) builder_format(out, "%g", value->real);
+    if (value->kind == value_node) builder_format(out, "computed (%.*s)", TEXT_ARGS(value->use.node->name));
+    if (value->kind == value_none) builder_string(out, "None");
+    if (value->kind == value_symint) symint_print(out, value->expression);
+    if (value->kind == value_name) builder_format(out, "%.*s", TEXT_ARGS(value->written));
+    bool list = value->kind == value_list || value->kind == value_tuple;
+    if (list) builder_byte(out, '[');
+    for (size_t i = 0; list && i < value->list.count; i++) {
+        if (i) builder_string(out, ", ");
+        constant_print(out, &value->list.items[i]);
+    }
+    if (list) builder_byte(out, ']');
+}
+
+void expression_print(struct builder *out, struct matcher *matcher, const struct expression *expression) {
     struct value value;
     if (expression_is_integer(expression)) {
         symint integer = expression_integer_of(matcher, expression);
@@ -337,13 +356,7 @@ static void print_value(struct builder *out, struct matcher *matcher, const stru
         builder_string(out, "not known");
         return;
     }
-    if (value.kind == value_dtype) builder_string(out, dtype_abbreviation(value.dtype));
-    if (value.kind == value_string) builder_format(out, "'%.*s'", TEXT_ARGS(value.string));
-    if (value.kind == value_bool) builder_string(out, value.boolean ? "True" : "False");
-    if (value.kind == value_integer) builder_format(out, "%lld", (long long)value.integer);
-    if (value.kind == value_float) builder_format(out, "%g", value.real);
-    if (value.kind == value_node) builder_format(out, "computed (%.*s)", TEXT_ARGS(value.use.node->name));
-    if (value.kind == value_none) builder_string(out, "None");
+    constant_print(out, &value);
 }
 
 /* `rope is 64, head_size is 128` */
@@ -357,7 +370,7 @@ static const char *values_text(struct matcher *matcher, const struct condition *
                      (expression->kind == expression_integer && symint_is_constant(expression->integer, &number));
         if (plain) continue;
         builder_format(&out, "%s%.*s is ", out.length ? ", " : "", TEXT_ARGS(expression->text));
-        print_value(&out, matcher, expression);
+        expression_print(&out, matcher, expression);
     }
     return out.data ? out.data : "";
 }

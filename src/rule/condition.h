@@ -19,6 +19,14 @@ const struct rule_function *rule_function_at(size_t index);
 
 /* Whether the condition holds for what is bound. `why` (may be NULL) is set to the values that it was decided on. */
 enum answer condition_holds(struct matcher *matcher, const struct condition *condition, const char **why);
+/* What would make it hold: what the rule says, else what the condition itself does. */
+const char *condition_remedy(struct matcher *matcher, const struct condition *condition);
+/* The node that the condition is about: the first tensor that it asks something of; NULL: it asks none. */
+const struct node *condition_node(const struct matcher *matcher, const struct condition *condition);
+/* A constant argument, for messages. */
+void constant_print(struct builder *out, const struct value *value);
+/* The value of an expression, for messages. */
+void expression_print(struct builder *out, struct matcher *matcher, const struct expression *expression);
 /* The integer that an expression is for what is bound; NULL when it is not known. */
 symint expression_integer_of(struct matcher *matcher, const struct expression *expression);
 /* An integer expression with the attributes that are bound put in; NULL when one is not bound. */

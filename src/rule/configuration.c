@@ -116,16 +116,21 @@ struct rule_decision rule_decide(struct arena *arena, const struct rules *rules,
                                  unsigned platform, struct token_range tokens) {
     const struct rule_setting *setting = find_setting(rules, rule, platform, tokens);
     enum rule_state state = setting ? setting->state : rule_auto;
-    struct rule_decision decision = {.asked = state == rule_on && !text_is(setting->rule, "*")};
+    struct rule_decision decision = {.asked = state == rule_on && !text_is(setting->rule, "*"), .remedy = ""};
     const char *said = setting ? setting_text(arena, setting) : "auto";
     if (state == rule_off) {
         decision.why = said;
+        decision.remedy = text_format(arena, "fuse{on=%.*s}", TEXT_ARGS(rule->name));
     } else if (!(rule->platforms & platform)) {
         decision.why = text_format(arena, "%s; the kernel is for %s, and this is %s", said,
                                    platforms_text(arena, rule->platforms), platforms_text(arena, platform));
+        decision.remedy =
+            text_format(arena, "a graph for %s; platform= says for what it is", platforms_text(arena, rule->platforms));
     } else if (state == rule_auto && !covers(rule->tokens, tokens)) {
         decision.why = text_format(arena, "%s; it pays for %s tokens, and the graph is for %s", said,
                                    token_range_text(arena, rule->tokens), token_range_text(arena, tokens));
+        decision.remedy = text_format(arena, "tokens=%s, or fuse{on=%.*s} for any number",
+                                      token_range_text(arena, rule->tokens), TEXT_ARGS(rule->name));
     } else {
         decision.runs = true;
         decision.why = said;

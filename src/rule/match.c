@@ -14,9 +14,9 @@ static bool climb(struct matcher *matcher, size_t variable, const struct goal *g
 bool match_fails(struct matcher *matcher, const struct node *node, const struct condition *condition,
                  const char *format, ...) {
     struct failure *failure = &matcher->failure;
-    if (failure->node && matcher->found <= failure->progress) return false;
+    matcher->noted = !failure->node || matcher->found > failure->progress;
+    if (!matcher->noted) return false;
     *failure = (struct failure){matcher->found, condition, node, "", ""};
-    matcher->failed_at = matcher->steps;
     if (!matcher->explain) return false;
     va_list list;
     va_start(list, format);
@@ -26,8 +26,20 @@ bool match_fails(struct matcher *matcher, const struct node *node, const struct 
 }
 
 bool match_remedy(struct matcher *matcher, const char *format, ...) {
-    if (!matcher->explain || matcher->failed_at != matcher->steps || matcher->failure.progress != matcher->found)
-        return false;
+    if (!matcher->explain || !matcher->noted) return false;
+    va_list list;
+    va_start(list, format);
+    matcher->failure.remedy = text_format_list(matcher->arena, format, list);
+    va_end(list);
+    return false;
+}
+
+/* What the rule says would help where the statement is not found; else what is given. */
+static bool statement_remedy(struct matcher *matcher, const struct rule_statement *statement, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool statement_remedy(struct matcher *matcher, const struct rule_statement *statement, const char *format, ...) {
+    if (!matcher->explain || !matcher->noted) return false;
+    if (statement->remedy.length) return match_remedy(matcher, "%.*s", TEXT_ARGS(statement->remedy));
     va_list list;
     va_start(list, format);
     matcher->failure.remedy = text_format_list(matcher->arena, format, list);
@@ -85,6 +97,15 @@ static bool bind_variable(struct matcher *matcher, size_t variable, struct node 
     return true;
 }
 
+/* The variable stands for two nodes. */
+static bool match_elsewhere(struct matcher *matcher, size_t variable, const struct node *node) {
+    const struct node *elsewhere = matcher->match->values[variable];
+    struct text name = matcher->match->rule->match.variables.items[variable].name;
+    match_fails(matcher, node, NULL, "'%.*s' is %.*s elsewhere, and here %.*s", TEXT_ARGS(name),
+                TEXT_ARGS(elsewhere->name), TEXT_ARGS(node->name));
+    return match_remedy(matcher, "one value for both, %.*s or %.*s", TEXT_ARGS(elsewhere->name), TEXT_ARGS(node->name));
+}
+
 /* The same, when the node is of the type that the variable has. */
 static bool bind_typed(struct matcher *matcher, size_t variable, struct node *node) {
     const struct variable *declared = &matcher->match->rule->match.variables.items[variable];
@@ -124,8 +145,7 @@ static bool bind_results(struct matcher *matcher, const struct rule_statement *s
         if (!result) continue;
         if (values[variable]) {
             if (same_value(values[variable], result)) continue;
-            return match_fails(matcher, result, NULL, "%.*s is not %.*s", TEXT_ARGS(result->name),
-                               TEXT_ARGS(values[variable]->name));
+            return match_elsewhere(matcher, variable, result);
         }
         const struct variable *declared = &matcher->match->rule->match.variables.items[variable];
         if (declared->type && !match_type(matcher, declared, result)) return false;
@@ -138,17 +158,22 @@ static bool bind_results(struct matcher *matcher, const struct rule_statement *s
 static bool match_call(struct matcher *matcher, size_t index, struct node *call, const struct goal *goals) {
     struct match *match = matcher->match;
     const struct rule_statement *statement = statement_at(matcher, index);
-    if (match->calls[index])
-        return match->calls[index] == call
-                   ? solve(matcher, goals)
-                   : match_fails(matcher, call, NULL, "%.*s is another call than %.*s, and the rule has one",
-                                 TEXT_ARGS(call->name), TEXT_ARGS(match->calls[index]->name));
-    if (match_has_call(match, call))
-        return match_fails(matcher, call, NULL, "%.*s would be two calls of the rule", TEXT_ARGS(call->name));
+    if (match->calls[index] == call) return solve(matcher, goals);
+    if (match->calls[index]) {
+        match_fails(matcher, call, NULL, "%.*s is another call than %.*s, and the rule has one", TEXT_ARGS(call->name),
+                    TEXT_ARGS(match->calls[index]->name));
+        return match_remedy(matcher, "one call of %.*s for both", TEXT_ARGS(statement->operation->target));
+    }
+    if (match_has_call(match, call)) {
+        match_fails(matcher, call, NULL, "%.*s would be two calls of the rule", TEXT_ARGS(call->name));
+        return match_remedy(matcher, "two calls of %.*s", TEXT_ARGS(statement->operation->target));
+    }
     const struct schema_argument *more = unspelled_argument(call, statement->operation);
-    if (more)
-        return match_fails(matcher, call, NULL, "%.*s: '%.*s' is not the default", TEXT_ARGS(call->name),
-                           TEXT_ARGS(more->name));
+    if (more) {
+        match_fails(matcher, call, NULL, "%.*s: '%.*s' is not the default", TEXT_ARGS(call->name),
+                    TEXT_ARGS(more->name));
+        return match_remedy(matcher, "%.*s without '%.*s'", TEXT_ARGS(call->name), TEXT_ARGS(more->name));
+    }
     if (!match_note(matcher, trail_call, index)) return false;
     match->calls[index] = call;
     matcher->found++;
@@ -166,8 +191,8 @@ static bool define_by_call(struct matcher *matcher, const struct definition *def
     if (call) return match_call(matcher, definition->statement, call, goals);
     match_fails(matcher, node, NULL, "expected %.*s, found %s", TEXT_ARGS(statement->operation->target),
                 what_is(matcher->arena, node));
-    return match_remedy(matcher, "%.*s as a result of %.*s", TEXT_ARGS(node->name),
-                        TEXT_ARGS(statement->operation->target));
+    return statement_remedy(matcher, statement, "%.*s as a result of %.*s", TEXT_ARGS(node->name),
+                            TEXT_ARGS(statement->operation->target));
 }
 
 /* ---- the same elements ---- */
@@ -203,14 +228,22 @@ static bool match_view_as_written(struct matcher *matcher, size_t index, size_t 
     return match_arguments(matcher, statement, call, false, goals);
 }
 
+/* The node is a view, and another one than the statement's. */
+static bool wrong_part(struct matcher *matcher, const struct node *node, size_t index) {
+    const struct rule_statement *statement = statement_at(matcher, index);
+    const struct node *base = matcher->match->values[statement->arguments[0].index];
+    match_fails(matcher, node, NULL, "%.*s is not the part of %.*s that the rule takes", TEXT_ARGS(node->name),
+                TEXT_ARGS(base->name));
+    return statement_remedy(matcher, statement, "%.*s as the rule has it: %.*s", TEXT_ARGS(node->name),
+                            TEXT_ARGS(statement->text));
+}
+
 static bool solve_view(struct matcher *matcher, const struct goal *goal) {
     enum answer answer = match_view(matcher, goal->index, goal->result, goal->node);
     if (answer == answer_yes) return solve(matcher, goal->next);
     if (answer == answer_unknown)
         return match_view_as_written(matcher, goal->index, goal->result, goal->node, goal->next);
-    return match_fails(matcher, goal->node, NULL, "%.*s is not the part of %.*s that the rule takes",
-                       TEXT_ARGS(goal->node->name),
-                       TEXT_ARGS(matcher->match->values[statement_at(matcher, goal->index)->arguments[0].index]->name));
+    return wrong_part(matcher, goal->node, goal->index);
 }
 
 /* The argument is bound, or one of the values that the node is a window onto: the next one first. */
@@ -227,9 +260,11 @@ static bool define_by_view(struct matcher *matcher, const struct definition *def
         if (solve_variable(matcher, base, source, goal)) return true;
         take_back(matcher, before);
     }
-    return match_fails(matcher, node, NULL, "expected a view (%.*s), found %s",
-                       TEXT_ARGS(statement_at(matcher, definition->statement)->operation->target),
-                       what_is(matcher->arena, node));
+    const struct rule_statement *statement = statement_at(matcher, definition->statement);
+    match_fails(matcher, node, NULL, "expected a view (%.*s), found %s", TEXT_ARGS(statement->operation->target),
+                what_is(matcher->arena, node));
+    return statement_remedy(matcher, statement, "%.*s as a part of a wider tensor, by %.*s or another view",
+                            TEXT_ARGS(node->name), TEXT_ARGS(statement->operation->target));
 }
 
 /* ---- variables ---- */
@@ -254,24 +289,45 @@ static bool define(struct matcher *matcher, const struct definition *definition,
     return define_by_view(matcher, definition, node, goals);
 }
 
+/* Whether the definition is by a call, and the node is no such call. */
+static bool is_another_call(const struct matcher *matcher, const struct definition *definition, struct node *node) {
+    const struct rule_statement *statement = statement_at(matcher, definition->statement);
+    return statement->kind == statement_call && !call_of_result(statement, definition->result, node);
+}
+
+/* The node is a call of none of the operations that may define the variable. */
+static bool no_alternative(struct matcher *matcher, const struct variable *variable, const struct node *node) {
+    struct builder wanted;
+    if (!matcher->explain) return match_fails(matcher, node, NULL, "%s", "");
+    builder_init(&wanted, matcher->arena);
+    for (size_t i = 0; i < variable->definitions.count; i++) {
+        const char *join = i == 0 ? "" : i + 1 == variable->definitions.count ? " or " : ", ";
+        const struct rule_statement *statement = statement_at(matcher, variable->definitions.items[i].statement);
+        builder_format(&wanted, "%s%.*s", join, TEXT_ARGS(statement->operation->target));
+    }
+    match_fails(matcher, node, NULL, "expected %s, found %s", wanted.data, what_is(matcher->arena, node));
+    return statement_remedy(matcher, statement_at(matcher, variable->definitions.items[0].statement),
+                            "%.*s as a result of %s", TEXT_ARGS(node->name), wanted.data);
+}
+
 static bool match_variable(struct matcher *matcher, size_t index, struct node *node, const struct goal *goals) {
     struct match *match = matcher->match;
     const struct variable *variable = &match->rule->match.variables.items[index];
     if (match->values[index])
-        return same_value(match->values[index], node)
-                   ? solve(matcher, goals)
-                   : match_fails(matcher, node, NULL, "'%.*s' is %.*s elsewhere, and here %.*s",
-                                 TEXT_ARGS(variable->name), TEXT_ARGS(match->values[index]->name),
-                                 TEXT_ARGS(node->name));
+        return same_value(match->values[index], node) ? solve(matcher, goals) : match_elsewhere(matcher, index, node);
     struct mark before = mark(matcher);
     if (!bind_typed(matcher, index, node)) return take_back(matcher, before);
     if (!variable->definitions.count) return solve(matcher, goals);
     before = mark(matcher);
+    bool fits = false;
     for (size_t i = 0; i < variable->definitions.count; i++) {
-        if (define(matcher, &variable->definitions.items[i], node, goals)) return true;
+        const struct definition *definition = &variable->definitions.items[i];
+        if (variable->definitions.count > 1 && is_another_call(matcher, definition, node)) continue;
+        fits = true;
+        if (define(matcher, definition, node, goals)) return true;
         take_back(matcher, before);
     }
-    return false;
+    return !fits && no_alternative(matcher, variable, node);
 }
 
 /* ---- users ---- */
@@ -289,8 +345,9 @@ static bool climb_call(struct matcher *matcher, size_t index, struct node *from,
         if (match_call(matcher, index, user, goals)) return true;
         take_back(matcher, before);
     }
-    return match_fails(matcher, from, NULL, "nobody who reads %.*s is %.*s with the other arguments that the rule has",
-                       TEXT_ARGS(from->name), TEXT_ARGS(statement->operation->target));
+    match_fails(matcher, from, NULL, "nobody who reads %.*s is %.*s with the other arguments that the rule has",
+                TEXT_ARGS(from->name), TEXT_ARGS(statement->operation->target));
+    return match_remedy(matcher, "%.*s read by %.*s", TEXT_ARGS(from->name), TEXT_ARGS(statement->operation->target));
 }
 
 /* The value itself, and all that has its elements in the same order. */
@@ -388,29 +445,38 @@ static bool check_deferred(struct matcher *matcher) {
             if (!match_deferred_integer(matcher, deferred)) return false;
         } else if (match_view(matcher, deferred->statement, deferred->result, (struct node *)deferred->node) !=
                    answer_yes) {
-            return match_fails(matcher, deferred->node, NULL, "%.*s is not the part that the rule takes",
-                               TEXT_ARGS(deferred->node->name));
+            return wrong_part(matcher, deferred->node, deferred->statement);
         }
     }
     return true;
 }
 
+static bool condition_fails(struct matcher *matcher, const struct condition *condition, enum answer answer,
+                            const char *why) {
+    const struct node *node = condition_node(matcher, condition);
+    const struct node *at = node ? node : matcher->match->calls[matcher->match->rule->anchor];
+    const char *what = condition->rounding        ? "every bit has to stay (rounding=exact)"
+                       : answer == answer_unknown ? "cannot be decided"
+                       : condition->kernel        ? "the kernel needs"
+                                                  : "the rule needs";
+    if (condition->rounding && condition->remedy.length) {
+        match_fails(matcher, at, condition, "%s: %.*s", what, TEXT_ARGS(condition->remedy));
+        return match_remedy(matcher, "fuse{rounding=any}");
+    }
+    match_fails(matcher, at, condition, "%s: %.*s%s%s", what, TEXT_ARGS(condition->text), *why ? "; " : "", why);
+    if (!matcher->explain) return false;
+    return match_remedy(matcher, "%s", condition_remedy(matcher, condition));
+}
+
 static bool check_conditions(struct matcher *matcher) {
     const struct rule *rule = matcher->match->rule;
-    const struct node *at = matcher->match->calls[rule->anchor];
     matcher->found++; /* all of the graph is there: that is nearer than any try that lacked a call */
     for (size_t i = 0; i < rule->conditions.count; i++) {
         const struct condition *condition = &rule->conditions.items[i];
-        const char *why = "";
+        const char *why = NULL;
         if (condition->rounding && !matcher->exact) continue;
         enum answer answer = condition_holds(matcher, condition, matcher->explain ? &why : NULL);
-        if (answer == answer_yes) continue;
-        const char *what = answer == answer_unknown ? "cannot be decided"
-                           : condition->kernel      ? "the kernel needs"
-                                                    : "the rule needs";
-        match_fails(matcher, at, condition, "%s: %.*s%s%s", what, TEXT_ARGS(condition->text), why && *why ? "; " : "",
-                    why ? why : "");
-        return condition->remedy.length && match_remedy(matcher, "%.*s", TEXT_ARGS(condition->remedy));
+        if (answer != answer_yes) return condition_fails(matcher, condition, answer, why ? why : "");
     }
     matcher->found++;
     return true;

@@ -28,7 +28,7 @@ struct failure {
     const struct condition *condition; /* or NULL: the graph itself differs */
     const struct node *node;           /* where; NULL: nothing failed yet */
     const char *text;                  /* what was expected, what was found; "" unless matcher->explain */
-    const char *remedy;                /* what would make it fire, or "" */
+    const char *remedy;                /* what would make it fire; "" unless matcher->explain */
 };
 
 struct goal;
@@ -43,7 +43,8 @@ struct matcher {
     bool exact;          /* every bit has to stay: what rules say of rounding counts */
     struct match *match; /* being tried */
     struct failure failure;
-    size_t found, steps, failed_at;
+    size_t found, steps;
+    bool noted; /* the failure that was told last is the one that is kept */
     size_t trail_count, goal_count, deferred_count;
     struct trail *trail;
     struct goal *goals;

@@ -79,7 +79,8 @@ static bool bind_integer(struct matcher *matcher, size_t attribute, symint actua
     symint_print(&out, binding->integer);
     builder_format(&out, " elsewhere, and here ");
     symint_print(&out, actual);
-    return match_fails(matcher, node, NULL, "%s", out.data);
+    match_fails(matcher, node, NULL, "%s", out.data);
+    return match_remedy(matcher, "one %.*s in both; here it is from %.*s", TEXT_ARGS(name), TEXT_ARGS(node->name));
 }
 
 /* ---- integers ---- */
@@ -140,11 +141,15 @@ static bool integers_differ(struct matcher *matcher, symint pattern, symint actu
     }
     builder_string(&out, ", found ");
     symint_print(&out, actual);
-    return match_fails(matcher, node, NULL, "%s", out.data);
+    match_fails(matcher, node, NULL, "%s", out.data);
+    return match_remedy(matcher, "%.*s with the one that is expected", TEXT_ARGS(node->name));
 }
 
 bool match_integer(struct matcher *matcher, const struct pattern *pattern, symint actual, const struct node *node) {
-    if (!actual) return match_fails(matcher, node, NULL, "an integer of %.*s is not known", TEXT_ARGS(node->name));
+    if (!actual) {
+        match_fails(matcher, node, NULL, "an integer of %.*s is not known", TEXT_ARGS(node->name));
+        return match_remedy(matcher, "%.*s printed with its sizes", TEXT_ARGS(node->name));
+    }
     if (pattern->index != SIZE_MAX) return bind_integer(matcher, pattern->index, actual, node);
     enum answer answer = match_expression(matcher, pattern->integer, actual, node);
     if (answer == answer_unknown)
@@ -181,13 +186,19 @@ static bool match_attribute(struct matcher *matcher, size_t attribute, const str
     const struct attribute *declared = &matcher->match->rule->attributes.items[attribute];
     if (declared->kind == attribute_integer)
         return bind_integer(matcher, attribute, value_as_symint(matcher->context, value), node);
-    if (!fits_kind(declared->kind, value))
-        return match_fails(matcher, node, NULL, "'%.*s' is no constant of the kind that the rule takes",
-                           TEXT_ARGS(declared->name));
+    if (!fits_kind(declared->kind, value)) {
+        match_fails(matcher, node, NULL, "'%.*s' is no constant of the kind that the rule takes",
+                    TEXT_ARGS(declared->name));
+        return match_remedy(matcher, "%.*s with a constant as '%.*s', of the kind %s", TEXT_ARGS(node->name),
+                            TEXT_ARGS(declared->name), attribute_kind_name(declared->kind));
+    }
     if (declared->kind == attribute_dtype) return bind_dtype(matcher, attribute, value->dtype, node);
-    if (binding->bound)
-        return same_constant(binding->value, value) ||
-               match_fails(matcher, node, NULL, "'%.*s' is not the same as elsewhere", TEXT_ARGS(declared->name));
+    if (binding->bound && !same_constant(binding->value, value)) {
+        match_fails(matcher, node, NULL, "'%.*s' is not the same as elsewhere", TEXT_ARGS(declared->name));
+        return match_remedy(matcher, "one '%.*s' in all calls of the rule; %.*s has another", TEXT_ARGS(declared->name),
+                            TEXT_ARGS(node->name));
+    }
+    if (binding->bound) return true;
     if (!match_note(matcher, trail_attribute, attribute)) return false;
     *binding = (struct attribute_binding){.bound = true, .value = value};
     return true;
@@ -214,24 +225,31 @@ bool match_type(struct matcher *matcher, const struct variable *variable, const 
     const struct tensor_pattern *pattern = fitting_type(variable->type, node);
     const struct type *type = node->type;
     struct text name = variable->name;
-    if (type->kind != type_tensor)
-        return match_fails(matcher, node, NULL, "%.*s: the type of %.*s is not known", TEXT_ARGS(name),
-                           TEXT_ARGS(node->name));
+    if (type->kind != type_tensor) {
+        match_fails(matcher, node, NULL, "%.*s: the type of %.*s is not known", TEXT_ARGS(name), TEXT_ARGS(node->name));
+        return match_remedy(matcher, "%.*s printed with its type, or the operation in --ops", TEXT_ARGS(node->name));
+    }
     if (pattern->any_shape) return true;
     if (!pattern->any_dtype && pattern->dtype_attribute != SIZE_MAX) {
         if (!bind_dtype(matcher, pattern->dtype_attribute, type->dtype, node)) return false;
     } else if (!pattern->any_dtype && pattern->dtype != type->dtype) {
-        return match_fails(matcher, node, NULL, "%.*s must be %s, and %.*s is %s", TEXT_ARGS(name),
-                           dtype_abbreviation(pattern->dtype), TEXT_ARGS(node->name), dtype_abbreviation(type->dtype));
+        match_fails(matcher, node, NULL, "%.*s must be %s, and %.*s is %s", TEXT_ARGS(name),
+                    dtype_abbreviation(pattern->dtype), TEXT_ARGS(node->name), dtype_abbreviation(type->dtype));
+        return match_remedy(matcher, "%.*s in %s", TEXT_ARGS(node->name), dtype_abbreviation(pattern->dtype));
     }
-    if (pattern->open ? type->layout.rank < pattern->rank : type->layout.rank != pattern->rank)
-        return match_fails(matcher, node, NULL, "%.*s must have %zu dimensions%s, and %.*s has %zu", TEXT_ARGS(name),
-                           pattern->rank, pattern->open ? " or more" : "", TEXT_ARGS(node->name), type->layout.rank);
+    if (pattern->open ? type->layout.rank < pattern->rank : type->layout.rank != pattern->rank) {
+        match_fails(matcher, node, NULL, "%.*s must have %zu dimensions%s, and %.*s has %zu", TEXT_ARGS(name),
+                    pattern->rank, pattern->open ? " or more" : "", TEXT_ARGS(node->name), type->layout.rank);
+        return match_remedy(matcher, "%.*s in %zu dimensions%s", TEXT_ARGS(node->name), pattern->rank,
+                            pattern->open ? " or more" : "");
+    }
     size_t skip = type->layout.rank - pattern->rank;
     if (!match_sizes(matcher, pattern->sizes, type->layout.sizes + skip, pattern->rank, node)) return false;
     if (!pattern->strides) return true;
-    if (!type->layout.strides)
-        return match_fails(matcher, node, NULL, "the strides of %.*s are not known", TEXT_ARGS(node->name));
+    if (!type->layout.strides) {
+        match_fails(matcher, node, NULL, "the strides of %.*s are not known", TEXT_ARGS(node->name));
+        return match_remedy(matcher, "%.*s printed with its strides", TEXT_ARGS(node->name));
+    }
     return match_sizes(matcher, pattern->strides, type->layout.strides + skip, pattern->rank, node);
 }
 
@@ -265,20 +283,39 @@ bool is_default(const struct schema_argument *argument, const struct value *valu
 
 static bool match_list(struct matcher *matcher, const struct pattern *pattern, const struct value *value,
                        struct node *call, const struct goal **goals) {
-    if ((value->kind != value_list && value->kind != value_tuple) || value->list.count != pattern->count)
-        return match_fails(matcher, call, NULL, "%.*s: expected a list of %zu", TEXT_ARGS(call->name), pattern->count);
+    if ((value->kind != value_list && value->kind != value_tuple) || value->list.count != pattern->count) {
+        match_fails(matcher, call, NULL, "%.*s: expected a list of %zu", TEXT_ARGS(call->name), pattern->count);
+        return match_remedy(matcher, "%.*s with a list of %zu", TEXT_ARGS(call->name), pattern->count);
+    }
     for (size_t i = pattern->count; i-- > 0;)
         if (!match_value(matcher, &pattern->items[i], &value->list.items[i], call, goals)) return false;
     return true;
+}
+
+static bool another_constant(struct matcher *matcher, const struct value *wanted, const struct value *found,
+                             const struct node *call) {
+    struct builder wants, has;
+    if (!matcher->explain) return match_fails(matcher, call, NULL, "%s", "");
+    builder_init(&wants, matcher->arena);
+    builder_init(&has, matcher->arena);
+    constant_print(&wants, wanted);
+    constant_print(&has, found);
+    match_fails(matcher, call, NULL, "%.*s: the rule has %s where this has %s", TEXT_ARGS(call->name), wants.data,
+                has.data);
+    return match_remedy(matcher, "%s there", wants.data);
 }
 
 static bool match_value(struct matcher *matcher, const struct pattern *pattern, const struct value *value,
                         struct node *call, const struct goal **goals) {
     switch (pattern->kind) {
     case pattern_variable:
-        if (value->kind != value_node)
-            return match_fails(matcher, call, NULL, "%.*s: expected a tensor as '%.*s'", TEXT_ARGS(call->name),
-                               TEXT_ARGS(matcher->match->rule->match.variables.items[pattern->index].name));
+        if (value->kind != value_node) {
+            struct text name = matcher->match->rule->match.variables.items[pattern->index].name;
+            match_fails(matcher, call, NULL, "%.*s: expected a tensor as '%.*s'", TEXT_ARGS(call->name),
+                        TEXT_ARGS(name));
+            return match_remedy(matcher, "%.*s with a tensor, not a constant, as '%.*s'", TEXT_ARGS(call->name),
+                                TEXT_ARGS(name));
+        }
         *goals = match_push(matcher, (struct goal){goal_variable, pattern->index, 0, value->use.node, NULL}, *goals);
         return *goals;
     case pattern_attribute:
@@ -288,9 +325,7 @@ static bool match_value(struct matcher *matcher, const struct pattern *pattern, 
     case pattern_list:
         return match_list(matcher, pattern, value, call, goals);
     case pattern_literal:
-        return same_constant(pattern->literal, value) ||
-               match_fails(matcher, call, NULL, "%.*s: an argument is another constant than the rule has",
-                           TEXT_ARGS(call->name));
+        return same_constant(pattern->literal, value) || another_constant(matcher, pattern->literal, value, call);
     default:
         return true;
     }
@@ -320,14 +355,17 @@ bool match_argument(struct matcher *matcher, const struct rule_statement *statem
     const struct pattern *pattern = &statement->arguments[index];
     const struct schema_argument *argument = &statement->operation->schema.arguments[index];
     const struct value *value = spelled_argument(call, statement->operation, from);
-    if (pattern->kind == pattern_default)
-        return !value || is_default(argument, value) ||
-               match_fails(matcher, call, NULL, "%.*s: '%.*s' is not the default, %.*s", TEXT_ARGS(call->name),
-                           TEXT_ARGS(argument->name), TEXT_ARGS(argument->default_text));
+    if (pattern->kind == pattern_default) {
+        if (!value || is_default(argument, value)) return true;
+        match_fails(matcher, call, NULL, "%.*s: '%.*s' is not the default, %.*s", TEXT_ARGS(call->name),
+                    TEXT_ARGS(argument->name), TEXT_ARGS(argument->default_text));
+        return match_remedy(matcher, "%.*s without '%.*s'", TEXT_ARGS(call->name), TEXT_ARGS(argument->name));
+    }
     if (!value) { /* the graph left it out */
         bool same = pattern->kind == pattern_literal && is_default(argument, pattern->literal);
-        return same || match_fails(matcher, call, NULL, "%.*s: '%.*s' is left out", TEXT_ARGS(call->name),
-                                   TEXT_ARGS(argument->name));
+        if (same) return true;
+        match_fails(matcher, call, NULL, "%.*s: '%.*s' is left out", TEXT_ARGS(call->name), TEXT_ARGS(argument->name));
+        return match_remedy(matcher, "%.*s with '%.*s'", TEXT_ARGS(call->name), TEXT_ARGS(argument->name));
     }
     if (same_dimension(call, statement->operation, index, pattern, value)) return true;
     return match_value(matcher, pattern, value, call, goals);

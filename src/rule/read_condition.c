@@ -225,8 +225,7 @@ static regraft_status read_comparison(struct rule_reader *reader, struct conditi
     return cursor_expected(cursor, "==, !=, <, <=, >, >= or in");
 }
 
-/* `else "what to do"` */
-static regraft_status read_remedy(struct rule_reader *reader, struct condition *condition) {
+regraft_status read_remedy(struct rule_reader *reader, struct text *remedy) {
     struct cursor *cursor = rule_cursor(reader);
     struct value value = {0};
     cursor_skip_space(cursor);
@@ -235,7 +234,7 @@ static regraft_status read_remedy(struct rule_reader *reader, struct condition *
     if (cursor_peek(cursor) != '"' && cursor_peek(cursor) != '\'')
         return cursor_expected(cursor, "what to do, in quotes, behind 'else'");
     TRY(reader_string(&reader->fx, &value));
-    condition->remedy = value.string;
+    *remedy = value.string;
     return REGRAFT_OK;
 }
 
@@ -261,7 +260,7 @@ regraft_status read_condition_line(struct rule_reader *reader, bool kernel) {
     condition.text = cursor_since(cursor, start);
     while (condition.text.length && byte_is_space(condition.text.data[condition.text.length - 1]))
         condition.text.length--;
-    TRY(read_remedy(reader, &condition));
+    TRY(read_remedy(reader, &condition.remedy));
     condition.position = cursor_position(cursor, condition.text);
     vector_push(reader->fx.context->arena, &reader->rule->conditions, condition);
     return REGRAFT_OK;

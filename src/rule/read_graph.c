@@ -292,6 +292,10 @@ regraft_status read_statement_line(struct rule_reader *reader, struct rule_graph
                            rule_most_statements);
     TRY(read_call(reader, names, &call));
     TRY(compile_call(reader, call, &statement));
+    statement.text = (struct text){names->items[0].data, (size_t)(cursor->at - names->items[0].data)};
+    TRY(read_remedy(reader, &statement.remedy));
+    if (statement.remedy.length && graph == &reader->rule->replace)
+        return cursor_fail(cursor, statement.remedy, "a replacement has no `else`");
     size_t expected = statement.kind == statement_call ? result_count(statement.operation) : 1;
     bool list = statement.kind == statement_view && statement.operation->schema.returns[0].list;
     if (!list && expected != names->count)
@@ -332,6 +336,7 @@ static int rarity(const struct rule_graph *graph, const bool *sure, size_t index
     switch (statement->operation->id) {
     case operation_aten_rsqrt_default:
     case operation_aten_neg_default:
+    case operation_aten_exp_default:
     case operation_aten_silu_default:
     case operation_aten_sigmoid_default:
         return 3;
@@ -501,6 +506,7 @@ static regraft_status find_way(struct rule_reader *reader) {
     if (!best)
         return fail(diagnostics, REGRAFT_REJECTED, rule->position,
                     "the match has no operation that is always there; a search has to begin at one");
+    for (size_t i = 0; i < graph->statements.count; i++) rule->calls += rarity(graph, sure, i) > 0;
     size_t rarest = rule->anchor;
     for (int wanted = best; wanted > 0 && !found; wanted--)
         for (size_t i = graph->statements.count; i-- > 0 && !found;)

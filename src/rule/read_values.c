@@ -9,6 +9,12 @@ static const struct {
     {"dtype", attribute_dtype}, {"layer", attribute_layer}, {"any", attribute_any},
 };
 
+const char *attribute_kind_name(enum attribute_kind kind) {
+    for (size_t i = 0; i < sizeof attribute_kinds / sizeof *attribute_kinds; i++)
+        if (attribute_kinds[i].kind == kind) return attribute_kinds[i].name;
+    return "constant";
+}
+
 size_t find_attribute(const struct rule_reader *reader, struct text name) {
     return (size_t)(uintptr_t)map_get_text(reader->attributes, name) - 1;
 }

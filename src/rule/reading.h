@@ -43,6 +43,8 @@ regraft_status finish_graphs(struct rule_reader *reader);
 /* ---- read_condition.c ---- */
 
 regraft_status read_condition_line(struct rule_reader *reader, bool kernel);
+/* `else "what would help"`, when it is there. */
+regraft_status read_remedy(struct rule_reader *reader, struct text *remedy);
 /* An expression that has an integer as its value. */
 regraft_status read_integer_expression(struct rule_reader *reader, struct expression *expression);
 

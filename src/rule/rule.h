@@ -23,6 +23,9 @@ enum attribute_kind {
     attribute_any
 };
 
+/* As it is declared: "float". */
+const char *attribute_kind_name(enum attribute_kind kind);
+
 /* A name that stands for something that is no tensor. */
 struct attribute {
     struct text name;
@@ -97,6 +100,8 @@ struct rule_statement {
     size_t *results; /* variables: what is returned, then the written arguments; SIZE_MAX: `_` */
     size_t result_count;
     struct position position;
+    struct text text;   /* as written */
+    struct text remedy; /* of a match: what would help where it is not found, as the rule says it; or "" */
 };
 /* Whether an argument of the statement is the variable, or a list with it. */
 bool statement_uses(const struct rule_statement *statement, size_t variable);
@@ -169,6 +174,7 @@ struct rule {
     struct rule_graph match, replace;
     VECTOR(struct condition) conditions;
     size_t anchor;        /* the statement of `match` where the search begins */
+    size_t calls;         /* how many of its statements are calls that are always there */
     VECTOR(size_t) climb; /* variables of `match` to reach through the users of others, in this order */
 };
 
@@ -191,8 +197,9 @@ struct rules {
 
 struct rule_decision {
     bool runs;
-    bool asked;      /* the rule was switched on by its name */
-    const char *why; /* "auto", "off by FILE:LINE", "auto; it pays for 1-256 tokens, and the graph is for 1-" */
+    bool asked;         /* the rule was switched on by its name */
+    const char *why;    /* "auto", "off by FILE:LINE", "auto; it pays for 1-256 tokens, and the graph is for 1-" */
+    const char *remedy; /* what would make it run; "" when it does */
 };
 
 /* Reads all rules of a text. A name that is there already is an error. */

@@ -23,6 +23,12 @@ static bool add(struct map *set, struct node *node) {
 
 /* ---- the calls ---- */
 
+static bool two_effects(struct matcher *matcher, const struct node *first, const struct node *second) {
+    match_fails(matcher, second, NULL, "both %.*s and %.*s have effects, and the order of the two would be lost",
+                TEXT_ARGS(first->name), TEXT_ARGS(second->name));
+    return match_remedy(matcher, "a rule with one call that has an effect");
+}
+
 static bool find_last(struct matcher *matcher, struct match *match) {
     const struct node *effect = NULL;
     match->last = NULL;
@@ -31,16 +37,13 @@ static bool find_last(struct matcher *matcher, struct match *match) {
         if (!call) continue;
         if (!match->last || call->order > match->last->order) match->last = call;
         if (!node_has_effect(call)) continue;
-        if (effect && effect != call)
-            return match_fails(matcher, call, NULL,
-                               "both %.*s and %.*s have effects, and the order of the two would be lost",
-                               TEXT_ARGS(effect->name), TEXT_ARGS(call->name));
+        if (effect && effect != call) return two_effects(matcher, effect, call);
         effect = call;
     }
-    if (effect && effect != match->last)
-        return match_fails(matcher, match->last, NULL, "%.*s has an effect and stands before %.*s",
-                           TEXT_ARGS(effect->name), TEXT_ARGS(match->last->name));
-    return true;
+    if (!effect || effect == match->last) return true;
+    match_fails(matcher, match->last, NULL, "%.*s has an effect and stands before %.*s", TEXT_ARGS(effect->name),
+                TEXT_ARGS(match->last->name));
+    return match_remedy(matcher, "%.*s behind %.*s", TEXT_ARGS(effect->name), TEXT_ARGS(match->last->name));
 }
 
 /* ---- values that the replacement does not give ---- */
@@ -70,9 +73,9 @@ static bool check_results(struct matcher *matcher, const struct match *match) {
             const struct node *reader = result ? other_reader(match, result) : NULL;
             if (!reader || (variable != SIZE_MAX && graph->variables.items[variable].other != SIZE_MAX)) continue;
             struct text name = variable == SIZE_MAX ? result->name : graph->variables.items[variable].name;
-            return match_fails(matcher, reader, NULL,
-                               "%.*s also reads %.*s (%.*s), which the replacement does not give",
-                               TEXT_ARGS(reader->name), TEXT_ARGS(result->name), TEXT_ARGS(name));
+            match_fails(matcher, reader, NULL, "%.*s also reads %.*s (%.*s), which the replacement does not give",
+                        TEXT_ARGS(reader->name), TEXT_ARGS(result->name), TEXT_ARGS(name));
+            return match_remedy(matcher, "nobody but the rule who reads %.*s", TEXT_ARGS(result->name));
         }
     }
     return true;
@@ -97,15 +100,18 @@ static bool has_side_effect(struct node *node) {
 static bool check_moved(struct schedule *schedule, struct node *node, const struct node *on) {
     struct matcher *matcher = schedule->matcher;
     const struct node *last = schedule->match->last;
-    if (has_side_effect(node))
-        return match_fails(matcher, node, NULL,
-                           "%.*s stands between the two, needs %.*s and has an effect: it cannot move behind %.*s",
-                           TEXT_ARGS(node->name), TEXT_ARGS(on->name), TEXT_ARGS(last->name));
-    if (reads_what_is_written(schedule, node, last->order))
-        return match_fails(matcher, node, NULL,
-                           "%.*s would have to move behind %.*s, and what it reads is written in place in between",
-                           TEXT_ARGS(node->name), TEXT_ARGS(last->name));
-    return true;
+    if (has_side_effect(node)) {
+        match_fails(matcher, node, NULL,
+                    "%.*s stands between the two, needs %.*s and has an effect: it cannot move behind %.*s",
+                    TEXT_ARGS(node->name), TEXT_ARGS(on->name), TEXT_ARGS(last->name));
+        return match_remedy(matcher, "%.*s before %.*s", TEXT_ARGS(last->name), TEXT_ARGS(node->name));
+    }
+    if (!reads_what_is_written(schedule, node, last->order)) return true;
+    match_fails(matcher, node, NULL,
+                "%.*s would have to move behind %.*s, and what it reads is written in place in between",
+                TEXT_ARGS(node->name), TEXT_ARGS(last->name));
+    return match_remedy(matcher, "that write behind %.*s, or %.*s on a copy", TEXT_ARGS(last->name),
+                        TEXT_ARGS(node->name));
 }
 
 /* The users of a value that stand before the last call. */
@@ -141,10 +147,11 @@ static bool find_dependents(struct schedule *schedule) {
     struct match *match = schedule->match;
     const struct rule *rule = match->rule;
     for (size_t i = 0; i < rule->match.statements.count; i++)
-        if (match->calls[i] && reads_what_is_written(schedule, match->calls[i], match->last->order))
-            return match_fails(schedule->matcher, match->calls[i], NULL,
-                               "what %.*s reads is written in place before %.*s", TEXT_ARGS(match->calls[i]->name),
-                               TEXT_ARGS(match->last->name));
+        if (match->calls[i] && reads_what_is_written(schedule, match->calls[i], match->last->order)) {
+            match_fails(schedule->matcher, match->calls[i], NULL, "what %.*s reads is written in place before %.*s",
+                        TEXT_ARGS(match->calls[i]->name), TEXT_ARGS(match->last->name));
+            return match_remedy(schedule->matcher, "that write behind %.*s", TEXT_ARGS(match->last->name));
+        }
     for (size_t i = rule->tensor_count; i < rule->match.variables.count; i++) {
         struct node *value = match->values[i];
         if (!value || rule->match.variables.items[i].other == SIZE_MAX) continue;

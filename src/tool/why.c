@@ -50,19 +50,22 @@ static const struct argp argp = {
 
 /* ---- what is shown ---- */
 
-/* What was asked for by name is shown in full; else a miss must be near: more than the first call was found. */
+/* What was asked for by name is shown in full; else a miss must be near: more than the first call was found, and more than
+ * half of those that the rule always has; and nothing else was raised there. */
 static bool concerns(const struct why_options *options, const struct rule *rule, const struct fusion *fusion) {
     if (!text_equal(fusion->rule, rule->name)) return false;
     if (options->node) return text_is(fusion->anchor, options->node) || text_is(fusion->node, options->node);
     const struct operation *anchor = rule->match.statements.items[rule->anchor].operation;
-    return options->rule || fusion->outcome != fusion_failed || fusion->progress > 1 ||
-           anchor->effect == effect_writes_state;
+    if (options->rule || fusion->outcome == fusion_fired || fusion->outcome == fusion_off) return true;
+    bool near = fusion->progress > 1 && fusion->progress * 2 > rule->calls;
+    return !fusion->elsewhere && (near || fusion->outcome == fusion_beaten || anchor->effect == effect_writes_state);
 }
 
 static void print_fusion(struct builder *out, const struct fusion *fusion) {
     static const char *const outcomes[] = {"fired", "beaten", "missed", "off"};
     if (fusion->outcome == fusion_off) {
         builder_format(out, "  off     %s\n", fusion->text);
+        if (*fusion->remedy) builder_format(out, "    remedy  %s\n", fusion->remedy);
         return;
     }
     builder_format(out, "  %s at %.*s", outcomes[fusion->outcome], TEXT_ARGS(fusion->anchor));

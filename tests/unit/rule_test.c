@@ -87,6 +87,8 @@ static void note_outcome(const struct rule *rule, const struct graph *graph, str
         graph_print((struct graph *)graph, &text);
         fail_msg("%.*s: nothing is said about %s\n%s", TEXT_ARGS(rule->name), failure ? "it" : "its anchor", text.data);
     }
+    if (!*failure->remedy)
+        fail_msg("%.*s: nothing is said of what would help where %s", TEXT_ARGS(rule->name), failure->text);
     for (size_t i = 0; i < rule->conditions.count; i++)
         if (text_equal(rule->conditions.items[i].text, failure->condition)) tally->broken[i] = true;
 }
