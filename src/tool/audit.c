@@ -112,13 +112,13 @@ static json_t *copy_json(struct arena *arena, size_t graph, const struct audit *
     json_object_set_new(object, "bytes", json_expression(arena, copy_bytes(audit, copy)));
     json_object_set_new(object, "read", json_expression(arena, copy->read));
     json_object_set_new(object, "written", json_expression(arena, copy->written));
-    json_object_set_new(object, "source", json_string(joined(arena, &copy->sources)));
+    json_object_set_new(object, "source", json_words(joined(arena, &copy->sources)));
     json_object_set_new(object, "nodes", json_names(&copy->nodes));
     json_object_set_new(object, "lowered", json_names(&copy->lowered));
     json_object_set_new(object, "readers", json_readers(copy));
     json_object_set_new(object, "needed", json_string(need_names[copy->needed]));
-    json_object_set_new(object, "why", json_string(copy->why));
-    json_object_set_new(object, "remedy", json_string(copy->remedy));
+    json_object_set_new(object, "why", json_words(copy->why));
+    json_object_set_new(object, "remedy", json_words(copy->remedy));
     return object;
 }
 

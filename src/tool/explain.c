@@ -53,9 +53,10 @@ static json_t *json_copies(const regraft_graph *graph, int own) {
     for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) {
         regraft_copy copy = regraft_graph_copy(graph, i);
         if (copy.own != own) continue;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "node", copy.node, "bytes", copy.bytes,
-                                              "place", copy.place, "source", copy.source, "why", copy.why, "remedy",
-                                              copy.remedy));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "node", json_words(copy.node), "bytes",
+                                              json_words(copy.bytes), "place", json_words(copy.place), "source",
+                                              json_words(copy.source), "why", json_words(copy.why), "remedy",
+                                              json_words(copy.remedy)));
     }
     return list;
 }

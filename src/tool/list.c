@@ -40,9 +40,8 @@ static json_t *json_stages(const struct file_graph *graph) {
     json_t *stages = json_array();
     for (size_t j = 0; j < graph->stages.count; j++) {
         const struct stage *stage = &graph->stages.items[j];
-        json_array_append_new(stages,
-                              json_pack("{s:s%, s:I, s:b}", "name", stage->name.data, stage->name.length, "lines",
-                                        (json_int_t)count_lines(stage->raw), "is_graph", stage->is_graph));
+        json_array_append_new(stages, json_pack("{s:o, s:I, s:b}", "name", json_text(stage->name), "lines",
+                                                (json_int_t)count_lines(stage->raw), "is_graph", stage->is_graph));
     }
     return stages;
 }
@@ -51,8 +50,8 @@ static void print_json(struct builder *out, const struct file *file) {
     json_t *graphs = json_array();
     for (size_t i = 0; i < file->graphs.count; i++) {
         const struct file_graph *graph = &file->graphs.items[i];
-        json_array_append_new(graphs, json_pack("{s:I, s:s%, s:o}", "graph", (json_int_t)i, "name", graph->name.data,
-                                                graph->name.length, "stages", json_stages(graph)));
+        json_array_append_new(graphs, json_pack("{s:I, s:o, s:o}", "graph", (json_int_t)i, "name",
+                                                json_text(graph->name), "stages", json_stages(graph)));
     }
     json_print(out, json_pack("{s:s, s:o}", "kind", file->kind == file_log ? "log" : "text", "graphs", graphs));
 }

@@ -1,5 +1,6 @@
 /* regraft: the command-line tool. */
 #include <signal.h>
+#include <stdlib.h>
 
 #include "tool/tool.h"
 
@@ -59,7 +60,10 @@ static regraft_status run_command(const struct command *command, int argc, char 
     return status;
 }
 
+static void *allocate_json(size_t size) { return tool_allocator.allocate(NULL, size); }
+
 int main(int argc, char **argv) {
+    json_set_alloc_funcs(allocate_json, free);
     argp_err_exit_status = REGRAFT_USAGE;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other, and reported */
     const char *word = argc > 1 ? argv[1] : "";

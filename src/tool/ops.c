@@ -53,8 +53,8 @@ static void print_json(struct tool *tool, struct builder *out) {
     json_t *operations = json_array();
     for (size_t i = 0; operations_row(rows, i); i++)
         json_array_append_new(operations,
-                              json_pack("{s:s, s:s, s:o}", "class", regraft_operation_class(tool->context, i), "schema",
-                                        regraft_operation_schema(tool->context, i), "contracts",
+                              json_pack("{s:s, s:o, s:o}", "class", regraft_operation_class(tool->context, i), "schema",
+                                        json_words(regraft_operation_schema(tool->context, i)), "contracts",
                                         json_contracts(tool, &operations_row(rows, i)->schema)));
     json_print(out, json_pack("{s:o}", "operations", operations));
 }

@@ -153,7 +153,7 @@ static regraft_status opt_graph(struct tool *tool, const struct opt_options *opt
     if (options->remarks) opt_print_remarks(&record);
     if (options->timing) opt_print_timing(&record);
     builder_string(text, regraft_graph_print(record.graph));
-    if (options->input.format == format_json) json_array_append_new(graphs, opt_json(&record));
+    if (options->input.format == format_json) json_array_append_new(graphs, opt_json(&record, index));
     return REGRAFT_OK;
 }
 

@@ -33,7 +33,7 @@ regraft_status opt_read(struct tool *tool, const struct opt_options *options, in
 
 void opt_print_remarks(const struct opt_record *record);
 void opt_print_timing(const struct opt_record *record);
-json_t *opt_json(const struct opt_record *record);
+json_t *opt_json(const struct opt_record *record, int index);
 
 /* --verify-each=check: keeps the graph as it is before a pass, and after it compares. REGRAFT_INTERNAL, with the message in
  * the context, when the pass changed what the graph computes; a note on standard error where that could not be decided. */

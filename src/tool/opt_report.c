@@ -33,9 +33,9 @@ static json_t *json_remarks(const regraft_graph *graph) {
     json_t *remarks = json_array();
     for (size_t i = 0; i < regraft_graph_remark_count(graph); i++) {
         regraft_remark remark = regraft_graph_remark(graph, i);
-        json_array_append_new(remarks,
-                              json_pack("{s:s, s:s, s:s, s:s, s:b}", "pass", remark.pass, "node", remark.node, "source",
-                                        remark.source, "text", remark.text, "applied", remark.applied));
+        json_array_append_new(remarks, json_pack("{s:s, s:o, s:o, s:o, s:b}", "pass", remark.pass, "node",
+                                                 json_words(remark.node), "source", json_words(remark.source), "text",
+                                                 json_words(remark.text), "applied", remark.applied));
     }
     return remarks;
 }
@@ -51,10 +51,11 @@ static json_t *json_passes(const struct opt_record *record) {
     return passes;
 }
 
-json_t *opt_json(const struct opt_record *record) {
-    json_t *result = json_pack("{s:I, s:I, s:o, s:s}", "nodes_before", (json_int_t)record->nodes_before, "nodes_after",
-                               (json_int_t)regraft_graph_node_count(record->graph), "remarks",
-                               json_remarks(record->graph), "text", regraft_graph_print(record->graph));
+json_t *opt_json(const struct opt_record *record, int index) {
+    json_t *result =
+        json_pack("{s:I, s:I, s:I, s:o, s:o}", "graph", (json_int_t)index, "nodes_before",
+                  (json_int_t)record->nodes_before, "nodes_after", (json_int_t)regraft_graph_node_count(record->graph),
+                  "remarks", json_remarks(record->graph), "text", json_words(regraft_graph_print(record->graph)));
     /* Only when asked for: without times two runs give the same bytes. */
     if (record->options->timing) json_object_set_new(result, "passes", json_passes(record));
     return result;

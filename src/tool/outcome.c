@@ -21,11 +21,11 @@ static json_t *integers_json(const int64_t *items, size_t count) {
     return result;
 }
 
-json_t *outcome_json(struct arena *arena, const struct tensor_set *results) {
+json_t *outcome_json(const struct tensor_set *results) {
     json_t *result = json_array();
     for (size_t i = 0; i < results->items.count; i++) {
         const struct named_tensor *item = results->items.items[i];
-        json_array_append_new(result, json_pack("{s:s, s:s, s:o}", "name", text_string(arena, item->name), "dtype",
+        json_array_append_new(result, json_pack("{s:o, s:s, s:o}", "name", json_text(item->name), "dtype",
                                                 dtype_abbreviation(item->tensor.dtype), "sizes",
                                                 integers_json(item->tensor.shape.sizes, item->tensor.shape.rank)));
     }
@@ -37,8 +37,8 @@ static json_t *real_json(double value) { return isfinite(value) ? json_real(valu
 
 static json_t *row_json(const struct comparison_row *row) {
     json_t *result =
-        json_pack("{s:s%, s:b, s:o, s:o, s:s}", "name", row->name.data, row->name.length, "equal", row->equal, "norm",
-                  real_json(row->norm), "tolerance", real_json(row->tolerance), "note", row->note);
+        json_pack("{s:o, s:b, s:o, s:o, s:o}", "name", json_text(row->name), "equal", row->equal, "norm",
+                  real_json(row->norm), "tolerance", real_json(row->tolerance), "note", json_words(row->note));
     if (row->worst)
         json_object_set_new(result, "worst",
                             json_pack("{s:o, s:o, s:o}", "index", integers_json(row->worst, row->rank), "found",

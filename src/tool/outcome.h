@@ -7,7 +7,7 @@
 
 /* Name, element type and sizes of each tensor. */
 void outcome_print(struct builder *out, const struct tensor_set *results);
-json_t *outcome_json(struct arena *arena, const struct tensor_set *results);
+json_t *outcome_json(const struct tensor_set *results);
 json_t *comparison_json(const struct comparison *comparison);
 
 /* Runs the graph on the bindings; the message has been printed when that fails. */

@@ -72,9 +72,9 @@ static json_t *json_reads(const struct pieces *pieces, uint32_t piece) {
         const struct crossing *crossing = &pieces->crossings.items[i];
         if (!reads(crossing, piece)) continue;
         json_array_append_new(list,
-                              json_pack("{s:o, s:I, s:s, s:o, s:o, s:b}", "value", json_text(crossing->value->name),
+                              json_pack("{s:o, s:I, s:o, s:o, s:o, s:b}", "value", json_text(crossing->value->name),
                                         "from", (json_int_t)crossing->value->piece, "type",
-                                        type_string(pieces->tool->arena, crossing->value->type), "bytes",
+                                        json_words(type_string(pieces->tool->arena, crossing->value->type)), "bytes",
                                         json_expression(pieces->tool->arena, crossing->bytes), "buffer",
                                         crossing->buffer ? json_text(crossing->buffer->name) : json_null(), "whole",
                                         crossing->whole));
@@ -85,11 +85,11 @@ static json_t *json_reads(const struct pieces *pieces, uint32_t piece) {
 json_t *pieces_json(const struct pieces *pieces) {
     json_t *list = json_array();
     for (uint32_t piece = 0; piece < pieces->graph->pieces.count; piece++)
-        json_array_append_new(list, json_pack("{s:I, s:b, s:o, s:I, s:s, s:o}", "piece", (json_int_t)piece, "split",
+        json_array_append_new(list, json_pack("{s:I, s:b, s:o, s:I, s:o, s:o}", "piece", (json_int_t)piece, "split",
                                               pieces->graph->pieces.items[piece].split, "operations",
                                               json_text(split_operations(&pieces->graph->pieces.items[piece])),
                                               "statements", (json_int_t)count_statements(pieces->graph, piece), "bytes",
-                                              symint_string(pieces->tool->arena, bytes_read(pieces, piece)), "reads",
+                                              json_expression(pieces->tool->arena, bytes_read(pieces, piece)), "reads",
                                               json_reads(pieces, piece)));
     return list;
 }

@@ -154,9 +154,9 @@ static regraft_status report(const struct reduction *reduction, struct graph_siz
     }
     if (options->input.output) TRY(output_write(options->input.output, reduction->best));
     builder_init(&out, reduction->tool->arena);
-    json_print(&out, json_pack("{s:I, s:I, s:I, s:s, s:s}", "statements_before", (json_int_t)from[0],
+    json_print(&out, json_pack("{s:I, s:I, s:I, s:o, s:o}", "statements_before", (json_int_t)from[0],
                                "statements_after", (json_int_t)to[0], "tests", (json_int_t)reduction->tests, "failure",
-                               shown->data, "text", reduction->best.data));
+                               json_words(shown->data), "text", json_text(reduction->best)));
     return output_write(NULL, builder_text(&out));
 }
 

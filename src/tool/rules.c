@@ -68,11 +68,11 @@ static json_t *json_rule(struct tool *tool, const struct rule *rule) {
     json_t *conditions = json_array();
     for (size_t i = 0; i < rule->conditions.count; i++) {
         const struct condition *condition = &rule->conditions.items[i];
-        json_array_append_new(conditions, json_pack("{s:s%, s:b}", "text", condition->text.data, condition->text.length,
-                                                    "kernel", condition->kernel));
+        json_array_append_new(conditions,
+                              json_pack("{s:o, s:b}", "text", json_text(condition->text), "kernel", condition->kernel));
     }
-    return json_pack("{s:s%, s:s%, s:s, s:s, s:s, s:o}", "name", rule->name.data, rule->name.length, "summary",
-                     rule->summary.data, rule->summary.length, "file", rule->position.source->name, "platforms",
+    return json_pack("{s:o, s:o, s:o, s:s, s:s, s:o}", "name", json_text(rule->name), "summary",
+                     json_text(rule->summary), "file", json_words(rule->position.source->name), "platforms",
                      platforms_text(tool->arena, rule->platforms), "tokens",
                      token_range_text(tool->arena, rule->tokens), "conditions", conditions);
 }

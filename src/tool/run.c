@@ -93,7 +93,7 @@ static regraft_status report(struct tool *tool, const struct run_options *option
         compare_with_set(tool->arena, outcome, &expected, &comparison);
         answer = add_comparison(&out, &comparison, options->input.format);
     } else if (options->input.format == format_json) {
-        answer = json_pack("{s:o}", "tensors", outcome_json(tool->arena, &outcome->results));
+        answer = json_pack("{s:o}", "tensors", outcome_json(&outcome->results));
     } else {
         outcome_print(&out, &outcome->results);
     }

@@ -32,10 +32,33 @@ void table_print(struct builder *out, const struct table *table) {
     }
 }
 
-json_t *json_text(struct text text) { return json_stringn(text.data ? text.data : "", text.length); }
+/* JSON is UTF-8, and a graph need not be: U+FFFD for each byte that is none. jansson says what it takes. */
+static json_t *json_repaired(struct text text) {
+    struct arena *arena = arena_create(&tool_allocator);
+    struct builder out;
+    builder_init(&out, arena);
+    while (text.length) {
+        size_t length = 0;
+        json_t *character = NULL;
+        while (!character && length < 4 && length < text.length) character = json_stringn(text.data, ++length);
+        builder_add(&out, character ? (struct text){text.data, length} : TEXT("\xef\xbf\xbd"));
+        text = text_skip(text, character ? length : 1);
+        json_decref(character);
+    }
+    json_t *string = json_stringn(out.data, out.length);
+    arena_destroy(arena);
+    return string;
+}
+
+json_t *json_text(struct text text) {
+    json_t *string = json_stringn(text.data ? text.data : "", text.length);
+    return string ? string : json_repaired(text);
+}
+
+json_t *json_words(const char *words) { return json_text(text_of(words)); }
 
 json_t *json_expression(struct arena *arena, symint value) {
-    return value ? json_string(symint_string(arena, value)) : json_null();
+    return value ? json_words(symint_string(arena, value)) : json_null();
 }
 
 void json_print(struct builder *out, json_t *value) {

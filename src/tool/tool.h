@@ -109,7 +109,9 @@ void table_print(struct builder *out, const struct table *table);
 
 /* A JSON value as text, with a line break at the end; takes the reference. */
 void json_print(struct builder *out, json_t *value);
+/* A string; what is no UTF-8 is replaced, so that it is never NULL. Whatever comes from a user's file goes through them. */
 json_t *json_text(struct text text);
+json_t *json_words(const char *words);
 /* The expression as text, or null for NULL. */
 json_t *json_expression(struct arena *arena, symint value);
 

@@ -86,19 +86,17 @@ void verdict_print(struct builder *out, const struct verdict *verdict, bool aske
 
 /* ---- JSON ---- */
 
-static json_t *node_json(const struct node *node) {
-    return node ? json_stringn(node->name.data, node->name.length) : json_null();
-}
+static json_t *node_json(const struct node *node) { return node ? json_text(node->name) : json_null(); }
 
 static json_t *proof_json(const struct proof *proof) {
     json_t *answer = json_object();
     json_object_set_new(answer, "proved", json_boolean(proof->proved));
     if (proof->proved) return answer;
-    json_object_set_new(answer, "result", json_string(proof->result));
-    json_object_set_new(answer, "reason", json_string(proof->reason));
+    json_object_set_new(answer, "result", json_words(proof->result));
+    json_object_set_new(answer, "reason", json_words(proof->reason));
     json_object_set_new(answer, "first", node_json(proof->first));
     json_object_set_new(answer, "second", node_json(proof->second));
-    json_object_set_new(answer, "provenance", json_string(proof->provenance));
+    json_object_set_new(answer, "provenance", json_words(proof->provenance));
     return answer;
 }
 

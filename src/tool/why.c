@@ -104,11 +104,11 @@ static json_t *json_fusions(const struct why_options *options, const struct grap
     for (size_t i = 0; i < graph->fusions.count; i++) {
         const struct fusion *fusion = &graph->fusions.items[i];
         if (!concerns(options, rule, fusion)) continue;
-        json_array_append_new(
-            list, json_pack("{s:s, s:s%, s:s%, s:s%, s:s%, s:s, s:s}", "outcome", outcomes[fusion->outcome], "anchor",
-                            fusion->anchor.data, fusion->anchor.length, "node", fusion->node.data, fusion->node.length,
-                            "source", fusion->source.data, fusion->source.length, "condition", fusion->condition.data,
-                            fusion->condition.length, "why", fusion->text, "remedy", fusion->remedy));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "outcome", outcomes[fusion->outcome],
+                                        "anchor", json_text(fusion->anchor), "node", json_text(fusion->node), "source",
+                                        json_text(fusion->source), "condition", json_text(fusion->condition), "why",
+                                        json_words(fusion->text), "remedy", json_words(fusion->remedy)));
     }
     return list;
 }
@@ -159,7 +159,7 @@ regraft_status command_why(struct tool *tool, int argc, char **argv) {
         const struct rule *rule = rules->items.items[i];
         if (options.rule && !text_is(rule->name, options.rule)) continue;
         if (options.input.format == format_json)
-            json_array_append_new(list, json_pack("{s:s%, s:o}", "rule", rule->name.data, rule->name.length, "places",
+            json_array_append_new(list, json_pack("{s:o, s:o}", "rule", json_text(rule->name), "places",
                                                   json_fusions(&options, tool_graph(graph), rule)));
         else
             print_rule(&out, &options, tool_graph(graph), rule);
