@@ -12,6 +12,8 @@ import sympy
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 from torch._subclasses.fake_tensor import FakeTensor, in_kernel_invocation_manager
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.utils import _pytree as pytree
 
 from . import importer as numbers
 from .importer import Unsupported
@@ -24,7 +26,7 @@ class Exporter:
         self.graph, self.importer, self.keep_clones = graph, importer, keep_clones
         self.operators = {text: function for function, text in numbers.OPERATORS.items()}
         self.targets = {}
-        self.views = {}  # windows of views that were evaluated: evaluating one with symbolic sizes takes milliseconds
+        self.recipes = {}  # how values of calls with such arguments are made: evaluating one takes milliseconds
         self.dead = []  # new nodes that others have taken the place of
         self.undo = []  # what to do, last first, to get the graph back
 
@@ -209,25 +211,32 @@ class Exporter:
             if "val" not in argument.meta:
                 raise Unsupported(f"{argument.name}, which {node.name} needs, has no value")
             return argument.meta["val"]
-        base = fake(node.args[0]) if node.args and isinstance(node.args[0], torch.fx.Node) and not node.kwargs else None
+        base = fake(node.args[0]) if node.args and isinstance(node.args[0], torch.fx.Node) else None
         if node.target is operator.getitem and isinstance(base, (list, tuple)):
             return base[node.args[1]]
-        key = self._view_key(node, base)
-        if key in self.views:
-            return _map(lambda window: _window(base, *window), self.views[key])
+        key = self._key(node)
+        if key in self.recipes:
+            return self.recipes[key](base)
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), fake)
         with self._fake_mode(), enable_python_dispatcher():
             value = node.target(*args, **kwargs)
-        if key is not None and _lies_in(value, base):
-            self.views[key] = _map(lambda view: (view.shape, view.stride(), view.storage_offset()), value)
+        recipe = _recipe(value, base, args, kwargs) if key else None
+        if recipe:
+            self.recipes[key] = recipe
         return value
 
-    def _view_key(self, node, base):
-        """What decides the windows that a view cuts out of `base`, its first argument; None for what is surely no view."""
-        if not isinstance(base, FakeTensor):
+    def _key(self, node):
+        """What decides the layout of a value of PyTorch's own operations; None for others."""
+        if getattr(node.target, "namespace", None) not in numbers.STATELESS_NAMESPACES:
             return None
-        return (node.target, self.importer.type(base), self.importer.dimension(base.storage_offset()),
-                repr(node.args[1:]))
+        return (node.target, *map(self._part_of_key, node.args), *node.kwargs,
+                *map(self._part_of_key, node.kwargs.values()))
+
+    def _part_of_key(self, argument):
+        value = argument.meta["val"] if isinstance(argument, torch.fx.Node) else None
+        if isinstance(value, FakeTensor):
+            return self.importer.type(value), self.importer.dimension(value.storage_offset())
+        return repr(argument)
 
     def _of_target(self, target):
         found = self.targets.get(target)
@@ -352,19 +361,51 @@ def _map(function, value):
     return [function(item) for item in value] if isinstance(value, list) else function(value)
 
 
+@contextlib.contextmanager
+def _on_meta(mode):
+    """Fake tensors are their meta tensors, as where PyTorch takes a value from its cache: a tenth of the time of a call."""
+    guards = mode.shape_env.suppress_guards() if mode.shape_env else contextlib.nullcontext()
+    with in_kernel_invocation_manager(mode), guards:
+        yield
+
+
 def _window(base, sizes, strides, offset):
-    """A view of a fake tensor, made as PyTorch makes it from its cache: a call of an operation takes ten times as long."""
-    mode = base.fake_mode
-    with in_kernel_invocation_manager(mode):
+    with _on_meta(base.fake_mode):
         view = base.as_strided(sizes, strides, offset)
-    return FakeTensor(mode, view, base.fake_device)
+    return FakeTensor(base.fake_mode, view, base.fake_device)
+
+
+def _fresh(like):
+    with _on_meta(like.fake_mode):
+        tensor = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device="meta")
+    return FakeTensor(like.fake_mode, tensor, like.fake_device)
+
+
+def _recipe(value, base, args, kwargs):
+    """A function from the first argument to the value of a call, for all calls with the same key as one that gave `value`;
+    None when there is none."""
+    if value is base:
+        return lambda base: base
+    if isinstance(base, FakeTensor) and _lies_in(value, base):
+        windows = _map(lambda view: (view.shape, view.stride(), view.storage_offset()), value)
+        return lambda base: _map(lambda window: _window(base, *window), windows)
+    if not isinstance(value, FakeTensor) or value.requires_grad or free_unbacked_symbols(value):
+        return None
+    given = [tensor for tensor in pytree.tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
+    if value.layout is not torch.strided or any(_storage(tensor) == _storage(value) for tensor in given):
+        return None
+    return lambda base: _fresh(value)
+
+
+def _storage(tensor):
+    return tensor.untyped_storage()._cdata
 
 
 def _lies_in(value, base):
     """Whether all of a result is memory of the argument."""
     views = value if isinstance(value, list) else [value]
     return all(isinstance(view, FakeTensor) and view.dtype == base.dtype and view is not base
-               and view.untyped_storage()._cdata == base.untyped_storage()._cdata for view in views)
+               and _storage(view) == _storage(base) for view in views)
 
 
 def _words(data):
