@@ -4,6 +4,8 @@ On CPUs vLLM runs no passes of its own: there the pass goes into Inductor's conf
 compilation_config.inductor_compile_config, from where vLLM's pass manager takes it: behind vLLM's own fusions and before its
 fix-functionalization."""
 import functools
+import importlib.metadata
+import importlib.util
 import logging
 import os
 
@@ -74,18 +76,36 @@ def _add_to_configurations():
 _enabled = False
 
 
-def register():
-    """vLLM calls this in each of its processes, in some more than once."""
-    global _enabled
-    if os.environ.get("REGRAFT") != "1" or _enabled:
-        return
-    _enabled = True
+def _enable():
     from vllm.platforms import current_platform
-
-    from . import version
     if current_platform.is_cpu():
         from .inductor import enable
         enable()
     else:
+        pass_class()  # what it needs is there, or nothing is changed
         _add_to_configurations()
+
+
+def _vllm_version():
+    try:
+        return f"vLLM {importlib.metadata.version('vllm')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "this vLLM"
+
+
+def register():
+    """vLLM calls this in each of its processes, in some more than once. Where vLLM lacks what is needed it runs on without."""
+    global _enabled
+    if os.environ.get("REGRAFT") != "1" or _enabled:
+        return
+    _enabled = True
+    from . import version
+    if importlib.util.find_spec("vllm") is None:
+        raise ImportError("regraft.vllm_plugin is for vLLM, which is not installed here; with PyTorch alone: regraft.enable()")
+    try:
+        _enable()
+    except (ImportError, AttributeError) as error:
+        logging.getLogger("vllm.regraft").warning("regraft %s is off: it needs what %s lacks: %s", version(), _vllm_version(),
+                                                  error)
+        return
     _log("regraft %s is on", version())

@@ -1,0 +1,89 @@
+"""What is said where PyTorch or vLLM is missing, is old, or has moved; each in a process of its own."""
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+STUB = "import sys, types\n"
+NO_TORCH = STUB + "sys.modules['torch'] = None\n"
+OLD_TORCH = STUB + "torch = types.ModuleType('torch'); torch.__version__ = '2.5.1'; torch.__path__ = []\nsys.modules['torch'] = torch\n"
+
+
+def python(program, folder=None, **environment):
+    path = os.pathsep.join(filter(None, [str(folder) if folder else "", str(ROOT / "python")]))
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("REGRAFT_D")}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False,
+                          env=variables | {"PYTHONPATH": path} | environment)
+
+
+def package(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_without_pytorch_the_report_and_the_tool_are_there():
+    result = python(NO_TORCH + "import regraft\nprint(regraft.report(), regraft.version())\nregraft.Options()")
+    assert result.returncode == 0 and result.stdout.startswith("no graph was compiled with regraft"), result.stderr
+    tool = python(NO_TORCH + "import runpy\nsys.argv = ['regraft', '--version']\nrunpy.run_module('regraft', run_name='__main__')")
+    assert tool.returncode == 0 and tool.stdout.startswith("regraft "), tool.stderr
+
+
+@pytest.mark.parametrize("name", ["enable()", "InductorPass()", "disable()"])
+def test_without_pytorch_the_rest_says_so(name):
+    result = python(NO_TORCH + f"import regraft\nregraft.{name}")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"ImportError: regraft.{name[:-2]} needs PyTorch, which is not installed here; the tool works"), last
+
+
+def test_an_old_pytorch_is_named():
+    result = python(OLD_TORCH + "import regraft\nregraft.report()\nregraft.enable()")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: regraft needs PyTorch 2.11 or later to run inside torch.compile; 2.5.1 lacks:"), last
+
+
+REGISTER = "import sys, regraft.vllm_plugin as plugin\nplugin.register()\nprint('torch' in sys.modules, plugin._enabled)"
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_the_plugin_is_inert_unless_asked_for(value):
+    assert python(REGISTER, REGRAFT=value).stdout == "False False\n"
+
+
+def test_the_plugin_without_vllm(tmp_path):
+    absent = "import sys\nimport importlib.util as util\nfind = util.find_spec\n" \
+             "util.find_spec = lambda name, *rest: None if name == 'vllm' else find(name, *rest)\n"
+    last = python(absent + REGISTER, REGRAFT="1").stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: regraft.vllm_plugin is for vLLM, which is not installed here"), last
+
+
+PLATFORM = "class current_platform:\n    @staticmethod\n    def is_cpu():\n        return {}\n"
+
+
+def test_the_plugin_on_cpus_puts_the_pass_into_inductor(tmp_path):
+    package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(True)})
+    result = python(REGISTER + "\nimport torch._inductor.config as config\nprint(type(config.post_grad_custom_post_pass).__name__)",
+                    tmp_path, REGRAFT="1")
+    assert result.stdout.splitlines()[-1:] == ["InductorPass"], result.stderr
+
+
+CONFIG = "class CompilationConfig:\n    def __init__(self):\n        self.inductor_compile_config = {}\n        self.__post_init__()\n" \
+         "    def __post_init__(self):\n        pass\n"
+MAKE = "\nfrom vllm.config import CompilationConfig\nprint(sorted(CompilationConfig().inductor_compile_config))"
+
+
+def test_the_plugin_elsewhere_puts_the_pass_into_every_configuration(tmp_path):
+    package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(False), "vllm/config.py": CONFIG,
+                       "vllm/compilation/inductor_pass.py": "class InductorPass:\n    pass\n"})
+    result = python(REGISTER + MAKE, tmp_path, REGRAFT="1")
+    assert result.stdout.splitlines()[-1:] == ["['post_grad_custom_post_pass']"], result.stderr
+
+
+def test_a_vllm_that_lacks_something_runs_on_without(tmp_path):
+    package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(False), "vllm/config.py": CONFIG})
+    result = python(REGISTER + MAKE, tmp_path, REGRAFT="1")
+    assert result.stdout.splitlines()[-1:] == ["[]"], result.stderr
+    assert "is off: it needs what this vLLM lacks: No module named 'vllm.compilation'" in result.stderr
