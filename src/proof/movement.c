@@ -253,6 +253,21 @@ static bool same_numbers(const struct node *node, const struct tensor_value *bas
     return base->buffer->strides_known && fresh->buffer->strides_known && places_same(&base->place, &fresh->place);
 }
 
+/* A copy of `base` in `fresh`: cell by cell where both are laid out alike, which keeps chains of updates short. */
+static void copy_base(struct machine *machine, struct tensor_value *base, struct tensor_value *fresh) {
+    const struct buffer *from = base->buffer;
+    struct buffer *to = fresh->buffer;
+    bool alike = !from->stale && !from->contents.beyond && from->contents.dtype == to->contents.dtype &&
+                 places_same(&base->place, &from->whole) && places_same(&base->place, &fresh->place);
+    if (!alike) {
+        tensor_write(machine, fresh, tensor_read(machine, base));
+        return;
+    }
+    contents_copy(machine->prover, &to->contents, &from->contents);
+    to->contents.whole = &to->whole;
+    buffer_changed(to);
+}
+
 static bool run_update(struct machine *machine, struct node *node, struct item *result) {
     struct prover *prover = machine->prover;
     struct tensor_value *base = argument_tensor(machine, node, 0), *source = argument_tensor(machine, node, 1);
@@ -268,7 +283,7 @@ static bool run_update(struct machine *machine, struct node *node, struct item *
     if (status != REGRAFT_OK || window.kind != window_view || !window.layout.strides) return false;
     if (!same_numbers(node, base, fresh)) return false;
     if (layout_same_sizes(prover->symbols, &window.layout, &source->place.layout) != answer_yes) return false;
-    tensor_write(machine, fresh, tensor_read(machine, base));
+    copy_base(machine, base, fresh);
     struct window_place place = {plus(prover, fresh->place.offset, window.offset), window.layout};
     tensor_write(machine, tensor_make(machine, fresh->buffer, &place, base->dtype), tensor_read(machine, source));
     *result = item_of_tensor(fresh);

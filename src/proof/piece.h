@@ -47,8 +47,8 @@ enum meeting piece_meet(struct prover *prover, const struct piece *piece, const 
 
 /* Joins what can be joined and brings the pieces into one order. */
 void pieces_normalise(struct prover *prover, struct pieces *pieces);
-/* Cuts disjoint pieces of one term in the one way. False when their sizes are not known, or too large. */
-bool pieces_cut_again(struct prover *prover, const struct pieces *pieces, struct pieces *result);
+/* Adds disjoint pieces of one term, cut in the one way, to `result`. False when their sizes are not known, or too large. */
+bool pieces_cut_again(struct prover *prover, const struct piece *pieces, size_t count, struct pieces *result);
 /* The same pieces, those of each term cut in the one way: what compares equal is equal. They follow no rows any more. */
 struct pieces pieces_in_one_form(struct prover *prover, const struct pieces *pieces);
 

@@ -1,6 +1,9 @@
 /* Lists of pieces in one form. */
 #include "proof/piece.h"
 
+#include <stdint.h>
+#include <stdlib.h>
+
 /* ---- two pieces as one ---- */
 
 static bool same_steps(const struct piece *a, const struct piece *b, size_t *different) {
@@ -69,8 +72,26 @@ static bool goes_before(struct prover *prover, const struct piece *a, const stru
     return strcmp(printed(prover, a->from), printed(prover, b->from)) < 0;
 }
 
+static int compare_from(const void *a, const void *b) {
+    int64_t x = 0, y = 0;
+    symint_is_constant(((const struct piece *)a)->from, &x);
+    symint_is_constant(((const struct piece *)b)->from, &y);
+    return x < y ? -1 : x > y;
+}
+
+static bool known_starts(const struct pieces *pieces) {
+    int64_t from;
+    for (size_t i = 0; i < pieces->count; i++)
+        if (!symint_is_constant(pieces->items[i].from, &from)) return false;
+    return true;
+}
+
 static void sort_pieces(struct prover *prover, struct pieces *pieces) {
     bool by_text = false;
+    if (known_starts(pieces)) {
+        qsort(pieces->items, pieces->count, sizeof *pieces->items, compare_from);
+        return;
+    }
     for (size_t i = 0; i < pieces->count; i++)
         for (size_t j = 0; j < i; j++)
             by_text |= symint_less(prover->symbols, pieces->items[i].from, pieces->items[j].from) == answer_unknown;
@@ -84,45 +105,49 @@ static void sort_pieces(struct prover *prover, struct pieces *pieces) {
 
 static void drop_piece(struct pieces *pieces, size_t index) {
     pieces->count--;
-    for (size_t i = index; i < pieces->count; i++) pieces->items[i] = pieces->items[i + 1];
+    memmove(&pieces->items[index], &pieces->items[index + 1], (pieces->count - index) * sizeof *pieces->items);
 }
 
-enum { most_joined = 64 }; /* more pieces than that are compared as they are */
+enum { most_between = 64 }; /* pieces that lie further apart in their order are not joined */
+
+/* Joins the piece with those behind it, as long as there is one that goes on. */
+static bool join_behind(struct prover *prover, struct pieces *pieces, size_t first) {
+    bool joined = false;
+    for (size_t i = first + 1; i < pieces->count && i <= first + most_between; i++) {
+        if (!join(prover, &pieces->items[first], &pieces->items[i])) continue;
+        piece_normalise(prover, &pieces->items[first]);
+        drop_piece(pieces, i);
+        joined = true;
+        i = first;
+    }
+    return joined;
+}
 
 void pieces_normalise(struct prover *prover, struct pieces *pieces) {
-    if (pieces->count > most_joined) return;
     sort_pieces(prover, pieces);
-    for (size_t i = 0; i < pieces->count; i++)
-        for (size_t j = i + 1; j < pieces->count; j++) {
-            if (!join(prover, &pieces->items[i], &pieces->items[j])) continue;
-            piece_normalise(prover, &pieces->items[i]);
-            drop_piece(pieces, j);
-            i = 0;
-            j = 0;
-        }
+    for (bool joined = true; joined;) {
+        joined = false;
+        for (size_t i = 0; i < pieces->count; i++) joined |= join_behind(prover, pieces, i);
+    }
 }
 
-/* Moves the first piece and all others of its term to `same`. */
-static void take_same_term(struct prover *prover, struct pieces *pieces, struct pieces *same) {
-    const struct term *term = pieces->items[0].term;
-    size_t kept = 0;
-    for (size_t i = 0; i < pieces->count; i++)
-        if (pieces->items[i].term == term)
-            vector_push(prover->arena, same, pieces->items[i]);
-        else
-            pieces->items[kept++] = pieces->items[i];
-    pieces->count = kept;
+static int compare_terms(const void *a, const void *b) {
+    uintptr_t x = (uintptr_t)((const struct piece *)a)->term, y = (uintptr_t)((const struct piece *)b)->term;
+    return x < y ? -1 : x > y;
 }
 
 struct pieces pieces_in_one_form(struct prover *prover, const struct pieces *pieces) {
-    struct pieces left = {0}, result = {0};
-    for (size_t i = 0; i < pieces->count; i++) vector_push(prover->arena, &left, pieces->items[i]);
-    while (left.count) {
-        struct pieces same = {0}, cut = {0};
-        take_same_term(prover, &left, &same);
-        const struct pieces *chosen = same.count > 1 && pieces_cut_again(prover, &same, &cut) ? &cut : &same;
-        for (size_t i = 0; i < chosen->count; i++) vector_push(prover->arena, &result, chosen->items[i]);
+    struct pieces result = {0};
+    struct piece *sorted = arena_copy(prover->arena, pieces->items, pieces->count * sizeof *sorted);
+    bool any = false;
+    qsort(sorted, pieces->count, sizeof *sorted, compare_terms);
+    for (size_t i = 0, end; i < pieces->count; i = end) {
+        for (end = i + 1; end < pieces->count && sorted[end].term == sorted[i].term;) end++;
+        bool cut = end > i + 1 && pieces_cut_again(prover, &sorted[i], end - i, &result);
+        for (size_t j = i; !cut && j < end; j++) vector_push(prover->arena, &result, sorted[j]);
+        any |= cut;
     }
+    if (!any) return *pieces;
     sort_pieces(prover, &result);
     return result;
 }

@@ -34,15 +34,24 @@ static bool known_piece(const struct piece *piece, struct run *known) {
     return true;
 }
 
+static size_t inner_steps(const struct run *piece) { return piece->rank && piece->steps[0].from == 1 ? 1 : 0; }
+
+/* How many runs the piece has; most_runs + 1 stands for all larger numbers. */
+static int64_t count_runs(const struct run *piece) {
+    int64_t count = 1;
+    for (size_t i = inner_steps(piece); i < piece->rank; i++)
+        count = piece->steps[i].size > most_runs / count ? most_runs + 1 : count * piece->steps[i].size;
+    return count;
+}
+
 /* Adds the runs along the first step, when that goes to the next address, else the single elements. */
-static bool add_runs(struct prover *prover, const struct run *piece, struct runs *runs) {
-    size_t inner = piece->rank && piece->steps[0].from == 1 ? 1 : 0, first = runs->count;
+static void add_runs(struct prover *prover, const struct run *piece, struct runs *runs) {
+    size_t inner = inner_steps(piece), first = runs->count;
     struct run start = {piece->from, piece->to, inner, {piece->steps[0]}};
     vector_push(prover->arena, runs, start);
     for (size_t i = inner; i < piece->rank; i++) {
         struct step step = piece->steps[i];
         size_t count = runs->count - first;
-        if (step.size > most_runs || runs->count + count * (size_t)step.size > most_runs) return false;
         for (int64_t index = 1; index < step.size; index++)
             for (size_t j = 0; j < count; j++) {
                 struct run run = runs->items[first + j];
@@ -51,7 +60,6 @@ static bool add_runs(struct prover *prover, const struct run *piece, struct runs
                 vector_push(prover->arena, runs, run);
             }
     }
-    return true;
 }
 
 static int compare_runs(const void *a, const void *b) {
@@ -128,17 +136,29 @@ static struct piece piece_of_run(struct prover *prover, const struct run *run, c
     return piece;
 }
 
-bool pieces_cut_again(struct prover *prover, const struct pieces *pieces, struct pieces *result) {
-    struct runs runs = {0};
-    for (size_t i = 0; i < pieces->count; i++) {
+static bool few_runs(const struct piece *pieces, size_t count) {
+    int64_t runs = 0;
+    for (size_t i = 0; i < count && runs <= most_runs; i++) {
         struct run known = {0};
-        if (!known_piece(&pieces->items[i], &known) || !add_runs(prover, &known, &runs)) return false;
+        if (!known_piece(&pieces[i], &known)) return false;
+        runs += count_runs(&known);
+    }
+    return runs <= most_runs;
+}
+
+bool pieces_cut_again(struct prover *prover, const struct piece *pieces, size_t count, struct pieces *result) {
+    struct runs runs = {0};
+    if (!few_runs(pieces, count)) return false;
+    for (size_t i = 0; i < count; i++) {
+        struct run known = {0};
+        known_piece(&pieces[i], &known);
+        add_runs(prover, &known, &runs);
     }
     qsort(runs.items, runs.count, sizeof *runs.items, compare_runs);
     join_neighbours(&runs);
     while (join_equal_runs(prover, &runs)) continue;
     for (size_t i = 0; i < runs.count; i++) {
-        struct piece piece = piece_of_run(prover, &runs.items[i], pieces->items[0].term);
+        struct piece piece = piece_of_run(prover, &runs.items[i], pieces[0].term);
         vector_push(prover->arena, result, piece);
     }
     return true;
