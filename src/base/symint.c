@@ -31,13 +31,11 @@ symint make_nothing(struct symbols *symbols) {
 }
 
 symint symint_constant(struct symbols *symbols, int64_t value) {
-    if (value >= 0 && value < cached_constants) {
-        symint *cached = &symbols->cached[value];
-        return *cached ? *cached : (*cached = new_constant(symbols, value));
-    }
+    symint *recent = &symbols->recent[((uint64_t)value * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - recent_bits)];
+    if (*recent && (*recent)->constant == value) return *recent;
     void **slot = map_slot(symbols->constants, &value, sizeof value);
     if (!*slot) *slot = (void *)(uintptr_t)new_constant(symbols, value);
-    return *slot;
+    return *recent = *slot;
 }
 
 bool symint_is_constant(symint a, int64_t *value) {

@@ -75,13 +75,13 @@ struct sum {
     struct term terms[maximum_terms];
 };
 
-enum { cached_constants = 1024 };
+enum { recent_bits = 12 };
 
 struct symbols {
     struct arena *arena;
     struct map *constants, *values, *monomials, *atoms, *symbols, *names;
     uint64_t narrowed;               /* how often ranges changed, from 1 on */
-    symint cached[cached_constants]; /* the constants from 0 on; NULL: not made yet */
+    symint recent[1 << recent_bits]; /* constants that were asked for, by a hash of the number */
 };
 
 /* ---- symint.c: making values ---- */
