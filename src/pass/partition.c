@@ -114,9 +114,10 @@ static void assign(struct cutting *cutting, struct node *node) {
 
 /* ---- the comments ---- */
 
+/* Whether `a, b, c` has the item. */
 static bool lists(struct text list, struct text item) {
     for (size_t i = 0; i + item.length <= list.length; i++)
-        if (text_equal((struct text){list.data + i, item.length}, item) &&
+        if (text_equal((struct text){list.data + i, item.length}, item) && (i == 0 || list.data[i - 1] == ' ') &&
             (i + item.length == list.length || list.data[i + item.length] == ','))
             return true;
     return false;
@@ -149,6 +150,23 @@ static void write_markers(struct cutting *cutting) {
     }
 }
 
+/* Lists of split operations are for many models, so that one that is not there is a remark; none at all is a warning. */
+static void report_missing(struct cutting *cutting) {
+    struct graph *graph = cutting->graph;
+    size_t count = cutting->operations->values.count, missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (cutting->found[i]) continue;
+        missing++;
+        graph_remark(graph, graph->last, false, "the graph has no call of %.*s: nothing is cut there",
+                     TEXT_ARGS(cutting->operations->values.items[i].text));
+    }
+    if (missing == count)
+        vector_push(graph->arena, &graph->warnings,
+                    text_format(graph->arena, "partition cut nothing: the graph has no call of %.*s%s",
+                                TEXT_ARGS(cutting->operations->values.items[0].text),
+                                count > 1 ? " or of another of the split operations" : ""));
+}
+
 regraft_status pass_partition(struct graph *graph, struct arena *scratch) {
     struct cutting cutting = {.graph = graph, .operations = parameter_find(graph, "split-ops")};
     if (!cutting.operations)
@@ -163,10 +181,7 @@ regraft_status pass_partition(struct graph *graph, struct arena *scratch) {
         assign(&cutting, node);
     }
     write_markers(&cutting);
-    for (size_t i = 0; i < cutting.operations->values.count; i++)
-        if (!cutting.found[i])
-            graph_remark(graph, graph->last, false, "the graph has no call of %.*s: nothing is cut there",
-                         TEXT_ARGS(cutting.operations->values.items[i].text));
+    report_missing(&cutting);
     graph->changed = true;
     return REGRAFT_OK;
 }

@@ -167,10 +167,11 @@ static regraft_status reduce(struct reduction *reduction, struct graph *graph) {
     builder_init(&shown, reduction->tool->arena);
     reduction->failure = reduce_observe(reduction->options, reduction->best, &shown);
     if (reduction->failure.kind == failure_none) {
-        bool misused = reduction->failure.status == REGRAFT_USAGE;
-        if (!misused) tool_error(REGRAFT_DIFFERENT, "'%s' shows no failure:", reduction->options->input.path);
+        regraft_status status = reduction->failure.status;
+        if (status == REGRAFT_OK)
+            status = tool_error(REGRAFT_DIFFERENT, "'%s' shows no failure:", reduction->options->input.path);
         fputs(shown.data, stderr);
-        return misused ? REGRAFT_USAGE : REGRAFT_DIFFERENT;
+        return status;
     }
     run_steps(reduction);
     builder_init(&shown, reduction->tool->arena);

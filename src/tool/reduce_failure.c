@@ -1,7 +1,9 @@
 /* What a graph shows: the failure of a pass, a difference, or what a command of the user finds. */
 #include "tool/reduce.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -72,11 +74,21 @@ static int run_command(const struct tool *tool, const char *command, const char 
 
 static struct failure observe_command(const struct reduce_options *options, const struct tool *tool, struct text text,
                                       struct builder *report) {
-    const char *folder = getenv("TMPDIR");
-    const char *path = text_format(tool->arena, "%s/regraft-reduce-%ld.txt", folder ? folder : "/tmp", (long)getpid());
-    if (output_write(path, text) != REGRAFT_OK) return of_kind(failure_none);
-    int status = run_command(tool, options->test, path), code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    char folder[PATH_MAX];
+    const char *temporary = getenv("TMPDIR");
+    if (!temporary) temporary = "/tmp";
+    int length = snprintf(folder, sizeof folder, "%s/regraft-reduce-XXXXXX", temporary);
+    if (length < 0 || (size_t)length >= sizeof folder || !mkdtemp(folder))
+        return (struct failure){failure_none,
+                                tool_error(REGRAFT_REJECTED, "cannot make a folder for candidates in '%s': %s",
+                                           temporary, strerror(errno))};
+    const char *path = text_format(tool->arena, "%s/graph.txt", folder);
+    regraft_status written = output_write(path, text);
+    int status = written == REGRAFT_OK ? run_command(tool, options->test, path) : 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     unlink(path);
+    rmdir(folder);
+    if (written != REGRAFT_OK) return (struct failure){failure_none, written};
     if (status == -1 || code == 126 || code == 127) { /* what the shell answers for a command that it cannot run */
         if (report) builder_format(report, "regraft: error: --test: cannot run '%s'\n", options->test);
         return (struct failure){failure_none, REGRAFT_USAGE};
