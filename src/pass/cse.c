@@ -127,7 +127,7 @@ static bool may_merge(struct memory *memory, struct node *first, struct node *se
     return !result_is_written(memory, first) && !result_is_written(memory, second) && !memory_escapes(memory, second);
 }
 
-regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
+regraft_status merge_equal(struct graph *graph, struct arena *scratch, uint32_t from) {
     struct memory *memory;
     struct map *seen = map_create(scratch);
     struct builder key;
@@ -141,7 +141,7 @@ regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
         struct node *first = *slot;
         if (!first) {
             *slot = node;
-        } else if (may_merge(memory, first, node)) {
+        } else if (node->index >= from && may_merge(memory, first, node)) {
             graph_remark(graph, node, true, "merged with %.*s: the same operation on the same arguments",
                          TEXT_ARGS(first->name));
             graph_replace(node, first);
@@ -150,3 +150,5 @@ regraft_status pass_cse(struct graph *graph, struct arena *scratch) {
     }
     return REGRAFT_OK;
 }
+
+regraft_status pass_cse(struct graph *graph, struct arena *scratch) { return merge_equal(graph, scratch, 0); }

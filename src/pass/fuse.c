@@ -383,6 +383,7 @@ static void mark_elsewhere(const struct fusing *fusing) {
 static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
     struct graph *graph = fusing->graph;
     bool any = fusing->rules[stage].count > 0;
+    uint32_t old = graph->node_limit;
     for (size_t round = 0; any && round < most_rounds; round++) {
         struct memory *memory;
         struct matcher matcher;
@@ -393,6 +394,7 @@ static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
         matcher.exact = text_is(parameter_text(graph, "rounding", "any"), "exact");
         TRY(find_matches(fusing, stage, &matcher, &matches));
         TRY(apply(fusing, &matcher, &matches, &any));
+        if (any && stage == stage_raise) TRY(merge_equal(graph, fusing->scratch, old)); /* cosines of q and of k */
     }
     return REGRAFT_OK;
 }

@@ -215,6 +215,26 @@ static regraft_status insert_once(struct replacement *replacement, const struct 
     return REGRAFT_OK;
 }
 
+/* 0, 1, 2, ... as positions of the rows of a tensor. */
+static regraft_status insert_numbers(struct replacement *replacement, const struct rule_statement *statement) {
+    static const char *const names[] = {"start", "step", "dtype", "device", "requires_grad"};
+    struct graph *graph = replacement->graph;
+    const struct node *tensor = variable_value(replacement, statement->arguments[0].index);
+    const struct operation *iota = operations_by_id(graph->context->operations, operation_prims_iota_default);
+    struct node *call = graph_insert_call(graph, replacement->before, iota, 6);
+    if (tensor->type->kind == type_tensor && tensor->type->layout.rank)
+        window_write(graph, call, &call->arguments[0], tensor->type->layout.sizes[0]);
+    value_set_integer(call, &call->arguments[1], 0);
+    value_set_integer(call, &call->arguments[2], 1);
+    call->arguments[3] = (struct value){.kind = value_dtype, .dtype = dtype_i64};
+    call->arguments[4] = (struct value){.kind = value_device, .device = tensor->type->device};
+    value_set_boolean(call, &call->arguments[5], false);
+    for (size_t i = 0; i < 5; i++) call->arguments[i + 1].keyword = text_of(names[i]);
+    call->location = replacement->match->last->location;
+    replacement->values[statement->results[0]] = call;
+    return infer_node(call);
+}
+
 /* Whether it is a cast to the element type that its argument has. */
 static bool changes_nothing(const struct replacement *replacement, const struct rule_statement *statement) {
     if (statement->operation->id != operation_prims_convert_element_type_default) return false;
@@ -229,6 +249,7 @@ static bool changes_nothing(const struct replacement *replacement, const struct 
 static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
     if (statement->kind == statement_halves || statement->kind == statement_pairs)
         return insert_once(replacement, statement);
+    if (statement->kind == statement_numbers) return insert_numbers(replacement, statement);
     if (statement->kind == statement_shape) {
         const struct pattern *wanted = &statement->arguments[1];
         const struct node *shaped = wanted->kind == pattern_matched ? replacement->match->values[wanted->index]

@@ -28,6 +28,9 @@ const char *pipeline_expand(struct arena *arena, const char *pipeline);
  * options->verify is 0. `options` NULL: the defaults. */
 regraft_status pipeline_run(struct graph *graph, const char *pipeline, const regraft_run_options *options);
 
+/* Merges nodes that are as new as number `from` with equal ones in front of them (cse.c). */
+regraft_status merge_equal(struct graph *graph, struct arena *scratch, uint32_t from);
+
 #define PASS(identifier, name, parameters, summary)                                                                    \
     regraft_status pass_##identifier(struct graph *graph, struct arena *scratch);
 #include "pass/passes.def"

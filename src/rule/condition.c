@@ -134,9 +134,21 @@ static bool takes_as_key(const struct matcher *matcher, const struct value *use)
     return false;
 }
 
+/* The call that takes the value as its key: itself, a view of it, or a copy of that. */
+static const struct value *key_reader(const struct matcher *matcher, const struct node *value) {
+    for (const struct value *use = value->users; use; use = use->use.next) {
+        const struct node *user = use->use.user;
+        bool same = same_elements_source(user) == value || view_source(user) == value || user->kind == node_getitem;
+        if (!same && takes_as_key(matcher, use)) return use;
+        const struct value *behind = same ? key_reader(matcher, user) : NULL;
+        if (behind) return behind;
+    }
+    return NULL;
+}
+
 static enum answer is_read_as_key(struct matcher *matcher, size_t variable, const char **why) {
     const struct node *value = matcher->match->values[variable];
-    const struct value *use = value ? outside_reader(matcher->match, value, takes_as_key, matcher) : NULL;
+    const struct value *use = value ? key_reader(matcher, value) : NULL;
     if (why && use) *why = text_format(matcher->arena, "%.*s takes it as its key", TEXT_ARGS(use->use.user->name));
     return answer_of(use);
 }

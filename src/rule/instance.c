@@ -182,6 +182,17 @@ static bool is_repeated(const struct instance *instance, size_t variable, const 
     return false;
 }
 
+/* Whether the rule wants somebody who takes the result as a key. */
+static bool wants_key(const struct instance *instance, size_t variable) {
+    for (size_t i = 0; i < instance->rule->conditions.count; i++) {
+        const struct condition *condition = &instance->rule->conditions.items[i];
+        if (!condition->negated && condition->left.kind == expression_function &&
+            condition->left.variable == variable && text_starts_with(condition->left.text, "read_as_key"))
+            return true;
+    }
+    return false;
+}
+
 static void add_tensor(struct instance *instance, size_t index) {
     const struct variable *variable = &instance->rule->match.variables.items[index];
     const struct tensor_pattern *type = choose_type(instance, variable->type);
@@ -388,7 +399,8 @@ static regraft_status add_output(struct instance *instance) {
         bool replaced = rule->match.variables.items[i].other != SIZE_MAX;
         if (replaced ? rarely(instance) : !more) continue;
         if (writes_layer(node) && seldom(instance)) TRY(add_stranger(instance, node));
-        if (!writes_layer(node) && rarely(instance)) TRY(add_key_reader(instance, node));
+        bool key = wants_key(instance, i) ? !seldom(instance) : rarely(instance);
+        if (!writes_layer(node) && key) TRY(add_key_reader(instance, node));
         if (read && !writes_layer(node)) TRY(add_reader(instance, &node));
         vector_push(instance->context->arena, &results, node);
     }

@@ -284,6 +284,7 @@ static bool define(struct matcher *matcher, const struct definition *definition,
     case statement_shape:
     case statement_halves:
     case statement_pairs:
+    case statement_numbers:
         break;
     }
     return define_by_view(matcher, definition, node, goals);
@@ -416,6 +417,7 @@ static bool climb_definition(struct matcher *matcher, size_t variable, const str
         case statement_shape:
         case statement_halves:
         case statement_pairs:
+        case statement_numbers:
             return climb_view(matcher, variable, definition, goals);
         }
     }

@@ -119,6 +119,7 @@ enum answer match_view(struct matcher *matcher, size_t index, size_t result, str
     struct window_place place;
     enum window_kind kind;
     if (base->type->kind != type_tensor || node->type->kind != type_tensor) return answer_no;
+    if (!base->type->layout.strides) return answer_unknown; /* as it is written, then */
     if (!pretend(matcher, statement, (struct node *)base, &call)) return answer_unknown;
     if (!window_of(matcher, &call, base, result, &place, &kind)) return answer_no;
     if (kind != window_view) return is_copied_view(matcher, &place, base, node);

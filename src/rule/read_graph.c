@@ -125,8 +125,9 @@ static const struct form {
     enum statement_kind kind;
     size_t tensors;
 } forms[] = {
-    {"same_elements", statement_elements, 1}, {"broadcast", statement_broadcast, 1}, {"same_shape", statement_shape, 2},
-    {"once_of_halves", statement_halves, 1},  {"once_of_pairs", statement_pairs, 1},
+    {"same_elements", statement_elements, 1}, {"broadcast", statement_broadcast, 1},
+    {"same_shape", statement_shape, 2},       {"once_of_halves", statement_halves, 1},
+    {"once_of_pairs", statement_pairs, 1},    {"row_numbers", statement_numbers, 1},
 };
 
 static const struct form *find_form(const struct node *call) {
@@ -167,7 +168,7 @@ static regraft_status compile_call(struct rule_reader *reader, const struct node
     if (call->kind != node_call || !call->in_torch_ops)
         return fail(diagnostics, REGRAFT_REJECTED, call->position,
                     "expected a call of an operation, torch.ops.NAMESPACE.NAME.OVERLOAD(...), or of same_elements, "
-                    "broadcast, same_shape, once_of_halves, once_of_pairs");
+                    "broadcast, same_shape, once_of_halves, once_of_pairs, row_numbers");
     if (!call->operation)
         return fail(diagnostics, REGRAFT_REJECTED, call->position,
                     "the operation '%.*s' is in no table; `regraft ops` lists them, --ops adds more",
@@ -550,7 +551,7 @@ static regraft_status check_forms(struct rule_reader *reader, const struct rule_
         const char *wrong = NULL;
         if (replaces && (kind == statement_elements || kind == statement_broadcast))
             wrong = "this says what is matched; in a replacement write the view, aten.reshape or same_shape(x, y)";
-        if (!replaces && (kind == statement_shape || kind == statement_halves || kind == statement_pairs))
+        if (!replaces && kind >= statement_shape && kind <= statement_numbers)
             wrong = "this is for replacements; same_elements and the conditions repeats_... are for matches";
         for (size_t k = 0; k < statement->argument_count; k++)
             if (is_matched(&statement->arguments[k]) && !(kind == statement_shape && k == 1))

@@ -89,6 +89,7 @@ enum statement_kind {
     statement_shape,     /* same_shape(x, y), of replacements: x in the sizes of y */
     statement_halves,    /* once_of_halves(x), of replacements: of rows a b a b, a b (rule/repetition.h) */
     statement_pairs,     /* once_of_pairs(x), of replacements: of rows a a b b, a b */
+    statement_numbers,   /* row_numbers(x), of replacements: 0, 1, 2, ... for the rows of x */
     statement_same       /* y = x, as an alternative */
 };
 

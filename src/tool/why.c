@@ -136,7 +136,6 @@ static regraft_status run(struct tool *tool, const struct why_options *options, 
     builder_string(&pipeline, "default,fuse{");
     if (options->platform) builder_format(&pipeline, "platform=%s ", options->platform);
     if (options->tokens) builder_format(&pipeline, "tokens=%s ", options->tokens);
-    if (options->rule) builder_format(&pipeline, "rules=%s", options->rule);
     builder_byte(&pipeline, '}');
     tool_graph(graph)->explain_fusions = true;
     return tool_report(tool, regraft_graph_run(graph, pipeline.data, NULL));
@@ -151,8 +150,11 @@ regraft_status command_why(struct tool *tool, int argc, char **argv) {
     TRY(tool_open(tool, &options.input));
     TRY(tool_read_graph(tool, &options.input, options.input.path, &graph));
     TRY(check_node(&options, graph));
+    TRY(tool_report(tool, rules_of(tool_context(tool), &rules)));
+    if (options.rule) /* all rules run: what one needs, others raise */
+        TRY(tool_report(tool,
+                        rules_check_name(tool_context(tool), rules, text_of(options.rule), (struct position){0})));
     TRY(run(tool, &options, graph));
-    TRY(rules_of(tool_context(tool), &rules));
     builder_init(&out, tool->arena);
     json_t *list = json_array();
     for (size_t i = 0; i < rules->items.count; i++) {
