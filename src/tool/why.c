@@ -61,7 +61,27 @@ static bool concerns(const struct why_options *options, const struct rule *rule,
     return !fusion->elsewhere && (near || fusion->outcome == fusion_beaten || anchor->effect == effect_writes_state);
 }
 
-static void print_fusion(struct builder *out, const struct fusion *fusion) {
+/* Whether both missed, and for one cause: what is said of one layer need not be said of sixty. */
+static bool same_cause(const struct fusion *a, const struct fusion *b) {
+    return text_equal(a->rule, b->rule) && a->outcome == fusion_failed && b->outcome == fusion_failed &&
+           a->condition.length && text_equal(a->condition, b->condition) && strcmp(a->remedy, b->remedy) == 0;
+}
+
+/* How many of the fusions from `first` on are shown and have the cause of `first`; 0 when an earlier one had it. */
+static size_t count_alike(const struct why_options *options, const struct graph *graph, const struct rule *rule,
+                          size_t first) {
+    const struct fusion *fusions = graph->fusions.items;
+    size_t count = 1;
+    if (options->rule || options->node) return count;
+    for (size_t i = 0; i < graph->fusions.count; i++) {
+        if (i == first || !same_cause(&fusions[first], &fusions[i]) || !concerns(options, rule, &fusions[i])) continue;
+        if (i < first) return 0;
+        count++;
+    }
+    return count;
+}
+
+static void print_fusion(struct builder *out, const struct fusion *fusion, size_t alike) {
     static const char *const outcomes[] = {"fired", "beaten", "missed", "off"};
     if (fusion->outcome == fusion_off) {
         builder_format(out, "  off     %s\n", fusion->text);
@@ -70,6 +90,7 @@ static void print_fusion(struct builder *out, const struct fusion *fusion) {
     }
     builder_format(out, "  %s at %.*s", outcomes[fusion->outcome], TEXT_ARGS(fusion->anchor));
     if (fusion->source.length) builder_format(out, " (%.*s)", TEXT_ARGS(fusion->source));
+    if (alike > 1) builder_format(out, ", and at %zu more for the same cause", alike - 1);
     builder_byte(out, '\n');
     if (fusion->outcome == fusion_fired) return;
     builder_format(out, "    why     %s\n", fusion->text);
@@ -94,7 +115,9 @@ static void print_rule(struct builder *out, const struct why_options *options, c
                    missed);
     for (size_t i = 0; i < graph->fusions.count; i++) {
         const struct fusion *fusion = &graph->fusions.items[i];
-        if (concerns(options, rule, fusion)) print_fusion(out, fusion);
+        if (!concerns(options, rule, fusion)) continue;
+        size_t alike = count_alike(options, graph, rule, i);
+        if (alike) print_fusion(out, fusion, alike);
     }
 }
 
