@@ -284,19 +284,20 @@ static void encode_call(struct machine *machine, const struct bound_call *call, 
 void bound_execute(struct machine *machine, struct bound_call *call) {
     struct prover *prover = machine->prover;
     const struct operation *operation = call->operation, *functional = functional_form(machine, call);
+    struct bound_call shaped = bound_in_one_shape(machine, call);
     struct encoding encoding = {0};
     bool stateful = operation->effect == effect_reads_state || operation->effect == effect_writes_state;
     struct state *state = stateful ? state_of_call(machine, call) : NULL;
     key_start(prover, &encoding.key, term_call, dtype_none);
-    encode_call(machine, call, functional, &encoding);
+    encode_call(machine, &shaped, functional, &encoding);
     if (state) key_pointer(&encoding.key, state->term);
     struct term *term = key_term(prover, &encoding.key);
-    call->term = term;
+    call->term = shaped.term = term;
     term->name = operation->target;
     term->arguments = encoding.readings.items;
     term->argument_count = encoding.readings.count;
     if (state) term->state = state->term;
-    write_results(machine, call, &encoding, functional != NULL);
+    write_results(machine, &shaped, &encoding, functional != NULL);
     if (state && operation->effect == effect_writes_state) state->term = term;
 }
 

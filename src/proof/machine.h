@@ -132,6 +132,8 @@ void bound_start(struct machine *machine, struct bound_call *call, const struct 
 void bound_set(struct machine *machine, struct bound_call *call, size_t index, const struct value *value);
 /* Makes the term, writes the written arguments and moves the state on. */
 void bound_execute(struct machine *machine, struct bound_call *call);
+/* The call with the same elements in the same memory, where its operation takes them in several shapes (shape.c). */
+struct bound_call bound_in_one_shape(struct machine *machine, const struct bound_call *call);
 /* What the call returns. */
 struct item bound_return(struct machine *machine, const struct bound_call *call, size_t index);
 

@@ -16,9 +16,8 @@ regraft_status definitions_find(struct definitions *definitions, const struct op
  * item. `count` is the number of calls that were replaced. */
 regraft_status definitions_expand(struct graph *graph, size_t *count);
 
-/* A copy of the graph in which one meaning has one form: without fused operations, and with tensors in one shape where an
- * operation takes several (heads of a rotation apart, k_pe [tokens, width]). For the prover, which knows the parts. The graph
- * itself when there is nothing to change. */
+/* A copy of the graph without fused operations, for the prover, which knows the parts. The graph itself when there is nothing
+ * to change. */
 regraft_status graph_normal_form(struct graph *graph, struct graph **result);
 
 #endif

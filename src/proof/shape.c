@@ -1,0 +1,74 @@
+/* Arguments that an operation takes in several shapes with one meaning are read in one of them. */
+#include "proof/machine.h"
+
+static const struct shaped {
+    const char *operation, *argument;
+    bool
+        heads; /* [tokens, heads * head_size] as [tokens, heads, head_size]; else [tokens, 1, width] as [tokens, width] */
+} shaped[] = {
+    {"_C::rotary_embedding", "query", true},
+    {"_C::rotary_embedding", "key", true},
+    {"_C_cache_ops::concat_and_cache_mla", "k_pe", false},
+    {"vllm::unified_mla_kv_cache_update", "k_pe", false},
+};
+
+static const struct item *argument_of(const struct bound_call *call, const char *name) {
+    size_t index = schema_find_argument(&call->operation->schema, text_of(name));
+    return index == SIZE_MAX ? NULL : &call->arguments[index];
+}
+
+/* The last dimension as heads of `head_size`; false: it is that already, or nobody can tell. */
+static bool split_heads(struct prover *prover, const struct bound_call *call, struct layout *layout) {
+    const struct item *positions = argument_of(call, "positions"), *width = argument_of(call, "head_size");
+    const struct tensor_value *tensor = positions ? item_tensor_of(positions) : NULL;
+    size_t rank = layout->rank;
+    if (!tensor || !width || width->kind != item_integer || rank != tensor->place.layout.rank + 1) return false;
+    symint heads = symint_divide_exact(prover->symbols, layout->sizes[rank - 1], width->integer);
+    if (!heads || !surely_less(prover, number(prover, 0), width->integer)) return false;
+    symint *sizes = arena_array(prover->arena, symint, rank + 1),
+           *strides = arena_array(prover->arena, symint, rank + 1);
+    memcpy(sizes, layout->sizes, rank * sizeof *sizes);
+    memcpy(strides, layout->strides, rank * sizeof *strides);
+    sizes[rank - 1] = heads;
+    sizes[rank] = width->integer;
+    strides[rank - 1] = times(prover, layout->strides[rank - 1], width->integer);
+    strides[rank] = layout->strides[rank - 1];
+    *layout = (struct layout){rank + 1, sizes, strides};
+    return true;
+}
+
+static bool drop_one(struct prover *prover, struct layout *layout) {
+    if (layout->rank != 3 || !symint_is(layout->sizes[1], 1)) return false;
+    symint sizes[] = {layout->sizes[0], layout->sizes[2]}, strides[] = {layout->strides[0], layout->strides[2]};
+    *layout = (struct layout){2, arena_copy(prover->arena, sizes, sizeof sizes),
+                              arena_copy(prover->arena, strides, sizeof strides)};
+    return true;
+}
+
+static struct item in_one_shape(struct machine *machine, const struct bound_call *call, const struct shaped *row,
+                                struct item item) {
+    const struct tensor_value *tensor = item_tensor_of(&item);
+    struct window_place place;
+    if (!tensor) return item;
+    place = tensor->place;
+    bool other =
+        row->heads ? split_heads(machine->prover, call, &place.layout) : drop_one(machine->prover, &place.layout);
+    if (!other) return item;
+    struct tensor_value *same = tensor_make(machine, tensor->buffer, &place, tensor->dtype);
+    same->by_numbers = tensor->by_numbers;
+    return item_of_tensor(same);
+}
+
+struct bound_call bound_in_one_shape(struct machine *machine, const struct bound_call *call) {
+    const struct schema *schema = &call->operation->schema;
+    struct bound_call result = *call;
+    for (size_t i = 0; i < sizeof shaped / sizeof *shaped; i++) {
+        size_t index = schema_find_argument(schema, text_of(shaped[i].argument));
+        if (!text_is(schema->name, shaped[i].operation) || index == SIZE_MAX) continue;
+        if (result.arguments == call->arguments)
+            result.arguments =
+                arena_copy(machine->prover->arena, call->arguments, schema->argument_count * sizeof *call->arguments);
+        result.arguments[index] = in_one_shape(machine, call, &shaped[i], call->arguments[index]);
+    }
+    return result;
+}
