@@ -32,19 +32,29 @@ static void copy_constant(const struct replacement *replacement, struct node *us
     if (from->kind == value_node) value_set_node(user, value, current(replacement->replacing, from->use.node));
 }
 
-static void set_attribute(const struct replacement *replacement, struct node *user, struct value *value, size_t index) {
+static regraft_status unbound(const struct replacement *replacement, const char *what) {
+    return fail(&replacement->graph->context->diagnostics, REGRAFT_REJECTED, replacement->match->rule->position,
+                "%s of the replacement is not bound by the match", what);
+}
+
+static regraft_status set_attribute(const struct replacement *replacement, struct node *user, struct value *value,
+                                    size_t index) {
     const struct attribute_binding *binding = &replacement->match->attributes[index];
-    switch (replacement->match->rule->attributes.items[index].kind) {
+    const struct attribute *attribute = &replacement->match->rule->attributes.items[index];
+    if (!binding->bound)
+        return unbound(replacement, text_format(replacement->graph->arena, "'%.*s'", TEXT_ARGS(attribute->name)));
+    switch (attribute->kind) {
     case attribute_integer:
         window_write(replacement->graph, user, value, binding->integer);
-        return;
+        return REGRAFT_OK;
     case attribute_dtype:
         value_set_none(user, value);
         value->kind = value_dtype;
         value->dtype = binding->dtype;
-        return;
+        return REGRAFT_OK;
     default:
         copy_constant(replacement, user, value, binding->value);
+        return REGRAFT_OK;
     }
 }
 
@@ -62,13 +72,10 @@ static regraft_status set_pattern(struct replacement *replacement, struct node *
         value_set_node(user, value, variable_value(replacement, pattern->index));
         break;
     case pattern_attribute:
-        set_attribute(replacement, user, value, pattern->index);
-        break;
+        return set_attribute(replacement, user, value, pattern->index);
     case pattern_integer:
         integer = bound_integer(replacement->matcher, pattern->integer);
-        if (!integer)
-            return fail(&replacement->graph->context->diagnostics, REGRAFT_REJECTED, replacement->match->rule->position,
-                        "an integer of the replacement is not bound by the match");
+        if (!integer) return unbound(replacement, "an integer");
         window_write(replacement->graph, user, value, integer);
         break;
     case pattern_list: {
@@ -246,7 +253,22 @@ static bool changes_nothing(const struct replacement *replacement, const struct 
     return tensor->type->kind == type_tensor && dtype != dtype_none && tensor->type->dtype == dtype;
 }
 
+/* A tensor that only an alternative has which was not taken is none. */
+static regraft_status check_bound(const struct replacement *replacement, const struct pattern *pattern) {
+    const struct rule *rule = replacement->match->rule;
+    for (size_t i = 0; pattern->kind == pattern_list && i < pattern->count; i++)
+        TRY(check_bound(replacement, &pattern->items[i]));
+    bool matched = pattern->kind == pattern_matched;
+    if (!matched && pattern->kind != pattern_variable) return REGRAFT_OK;
+    const struct node *value =
+        matched ? replacement->match->values[pattern->index] : variable_value(replacement, pattern->index);
+    if (value) return REGRAFT_OK;
+    struct text name = (matched ? &rule->match : &rule->replace)->variables.items[pattern->index].name;
+    return unbound(replacement, text_format(replacement->graph->arena, "'%.*s'", TEXT_ARGS(name)));
+}
+
 static regraft_status insert_statement(struct replacement *replacement, const struct rule_statement *statement) {
+    for (size_t i = 0; i < statement->argument_count; i++) TRY(check_bound(replacement, &statement->arguments[i]));
     if (statement->kind == statement_halves || statement->kind == statement_pairs)
         return insert_once(replacement, statement);
     if (statement->kind == statement_numbers) return insert_numbers(replacement, statement);

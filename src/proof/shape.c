@@ -8,6 +8,12 @@ static const struct shaped {
 } shaped[] = {
     {"_C::rotary_embedding", "query", true},
     {"_C::rotary_embedding", "key", true},
+    {"regraft::rotary_embedding", "query", true},
+    {"regraft::rotary_embedding", "key", true},
+    {"regraft::rotary_embedding_out", "query", true},
+    {"regraft::rotary_embedding_out", "key", true},
+    {"regraft::rotary_embedding_out", "query_out", true},
+    {"regraft::rotary_embedding_out", "key_out", true},
     {"_C_cache_ops::concat_and_cache_mla", "k_pe", false},
     {"vllm::unified_mla_kv_cache_update", "k_pe", false},
 };
