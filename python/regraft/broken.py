@@ -86,18 +86,23 @@ def _rank(node, name):
     return value.dim() if size is None else len(size), value.device.type
 
 
+def _calls(graph, target, row):
+    """Names of the calls that the row is about."""
+    functionalized = (torch.ops.higher_order.auto_functionalized, torch.ops.higher_order.auto_functionalized_v2)
+    nodes = list(graph.find_nodes(op="call_function", target=target))
+    for kind in functionalized:
+        nodes += [node for node in graph.find_nodes(op="call_function", target=kind) if node.args[0] is target]
+    return [node.name for node in nodes if any(_rank(node, name) == (row.rank, row.device) for name in row.arguments)]
+
+
 def find(graph, operations):
     """Rows of the table whose kernel calls of this graph would hit: (row, package, version, names of the calls).
     `operations`: those in the graph, by name."""
     hits = []
     for row in TABLE:
         target = operations.get(row.operation)
-        found = _applies(row) if target is not None else None
-        if found is None:
-            continue
-        calls = [node.name for node in graph.nodes
-                 if (node.target is target or (node.op == "call_function" and node.args and node.args[0] is target))
-                 and any(_rank(node, name) == (row.rank, row.device) for name in row.arguments)]
-        if calls:
+        calls = _calls(graph, target, row) if target is not None else []
+        found = _applies(row) if calls else None
+        if found:
             hits.append((row, *found, calls))
     return hits

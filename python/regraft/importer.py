@@ -74,7 +74,7 @@ class Importer:
         self.types = {}
         self.tuples = {}
         self.integers = {}
-        self.targets = {}      # a call's target -> (kind, number of its text)
+        self.targets = {}      # id of a call's target -> (kind, number of its text); hashing an operation is slow
         self.operations = {}   # an operation of torch.ops -> its text
         self.by_text = {}      # the text of a target -> the target
         self.custom = []       # schemas of operations that are not PyTorch's own
@@ -234,9 +234,9 @@ class Importer:
         return kind, self.string(text)
 
     def target(self, target):
-        found = self.targets.get(target)
+        found = self.targets.get(id(target))
         if found is None:
-            found = self.targets[target] = self._target(target)
+            found = self.targets[id(target)] = self._target(target)
         return found
 
     # ---- values ----
@@ -333,7 +333,7 @@ class Importer:
         return number, storage, self.dimension(value.storage_offset())
 
     def _call_kind(self, node):
-        kind, target = self.targets.get(node.target) or self.target(node.target)
+        kind, target = self.target(node.target)
         if kind == GETITEM and not (len(node.args) == 2 and type(node.args[0]) is Node and type(node.args[1]) is int):
             kind = OPERATOR
         return kind, target
