@@ -32,7 +32,7 @@ static regraft_status read_dimension(struct reader *reader, struct cursor *curso
     if (!text.length) return cursor_expected(cursor, "a size such as 64 or 4*s72");
     TRY(symint_parse(reader->context->symbols, cursor->diagnostics, cursor->source, text, dimension));
     bool constant = symint_is_constant(*dimension, &integer);
-    if (constant && integer < 0) return cursor_fail(cursor, text, "a size or stride is negative");
+    if (constant && integer < 0) return cursor_fail(cursor, text, "a size or stride is negative; expected 0 or more");
     if (!constant && is_number(text)) return cursor_fail(cursor, text, "a size or stride does not fit into 64 bits");
     return REGRAFT_OK;
 }

@@ -156,13 +156,17 @@ static const char *stage_list(struct context *context, const struct file_graph *
     return out.data;
 }
 
+regraft_status file_check_index(struct context *context, const struct file *file, size_t index) {
+    if (index < file->graphs.count) return REGRAFT_OK;
+    return fail(&context->diagnostics, REGRAFT_USAGE, (struct position){0},
+                "there is no graph %zu in '%s'; it has %zu, numbered from 0", index, file->source.name,
+                file->graphs.count);
+}
+
 regraft_status file_graph(struct context *context, struct file *file, int index, const char *stage,
                           struct graph **graph) {
     size_t chosen = index < 0 ? 0 : (size_t)index;
-    if (chosen >= file->graphs.count)
-        return fail(&context->diagnostics, REGRAFT_USAGE, (struct position){0},
-                    "there is no graph %d in '%s'; it has %zu, numbered from 0", index, file->source.name,
-                    file->graphs.count);
+    TRY(file_check_index(context, file, chosen));
     const struct file_graph *owner = &file->graphs.items[chosen];
     if (!stage && file->kind == file_log) return parse_default_stage(context, file, owner, graph);
     for (size_t i = 0; i < owner->stages.count; i++)

@@ -35,6 +35,8 @@ struct file {
 regraft_status file_read(struct context *context, const char *path, struct file **file);
 /* The same from memory; the bytes are copied. */
 regraft_status file_read_memory(struct context *context, const char *name, struct text bytes, struct file **file);
+/* REGRAFT_USAGE when the file has no graph of that number. */
+regraft_status file_check_index(struct context *context, const struct file *file, size_t index);
 /* Parses one graph of the file; `index` -1: the first. `stage` NULL: of FX text its only one, of a log the last one at
  * ATen level that is still functional: no call in it writes its arguments, but for copies into inputs at the end. */
 regraft_status file_graph(struct context *context, struct file *file, int index, const char *stage,

@@ -177,9 +177,12 @@ enum { most_pieces = 1 << 16 };
 static regraft_status split_equal(struct view *view, size_t dimension, int64_t length) {
     int64_t size;
     if (!symint_is_constant(view->input->sizes[dimension], &size)) return REGRAFT_OK;
-    if (length <= 0 || size / length >= most_pieces)
-        return inference_fail(view->inference, "pieces of size %lld of a dimension of size %lld", (long long)length,
-                              (long long)size);
+    if (length <= 0)
+        return inference_fail(view->inference, "expected pieces of a size of at least 1, found %lld",
+                              (long long)length);
+    if (size / length >= most_pieces)
+        return inference_fail(view->inference, "pieces of size %lld of a dimension of size %lld are more than %d",
+                              (long long)length, (long long)size, most_pieces);
     size_t count = size ? (size_t)((size + length - 1) / length) : 1;
     symint *lengths = arena_array(view->context->arena, symint, count);
     for (size_t i = 0; i < count; i++) {

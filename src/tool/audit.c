@@ -189,9 +189,7 @@ static regraft_status audit_all(struct tool *tool, const struct input_options *o
     size_t audited = 0, wanted = options->graph < 0 ? SIZE_MAX : (size_t)options->graph;
     TRY(tool_open(tool, options));
     TRY(tool_read_container(tool, options->path, &file));
-    if (wanted != SIZE_MAX && wanted >= file->graphs.count)
-        return tool_error(REGRAFT_USAGE, "there is no graph %zu in '%s'; it has %zu, numbered from 0", wanted,
-                          options->path, file->graphs.count);
+    if (wanted != SIZE_MAX) TRY(tool_report(tool, file_check_index(tool_context(tool), file, wanted)));
     for (size_t i = 0; i < file->graphs.count; i++) {
         if (wanted == SIZE_MAX ? !audit_stage(file, i) : i != wanted) continue;
         TRY(audit_graph(tool, file, i, out, answer));

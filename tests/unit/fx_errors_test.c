@@ -47,7 +47,7 @@ static void test_statements(void **state) {
         {"a = f(12abc)", "3:15", "a number is malformed; expected digits such as 12 or 1e-06"},
         {"a = f(1e+)", "3:15", "a number is malformed; expected digits such as 12 or 1e-06"},
         {"a: \"f32[4, 2][1]\" = f(x)", "3:22", "expected 2 strides, one a dimension, found 1"},
-        {"a: \"f32[-4]\" = f(x)", "3:17", "a size or stride is negative"},
+        {"a: \"f32[-4]\" = f(x)", "3:17", "a size or stride is negative; expected 0 or more"},
         {"a: \"f32[99999999999999999999]\" = f(x)", "3:17", "a size or stride does not fit into 64 bits"},
         {"a: \"f32[4611686018427387904, 4]\" = f(x)", "3:16", "a tensor has more elements than 64 bits can count"},
         {"a: \"f32[4 +]\" = f(x)", "3:20", "expected a number, a name or '(', found the end of the expression"},
