@@ -25,7 +25,7 @@ struct fusing {
     struct map *taken;                     /* the names of calls that rules fired on */
 };
 
-enum { most_rounds = 16, most_reasons = 4 };
+enum { most_rounds = 16, most_reasons = 4, most_rivals = 16 };
 
 /* ---- which rules ---- */
 
@@ -91,14 +91,19 @@ static void record_failure(struct fusing *fusing, const struct rule *rule, const
                                           .progress = failure->progress});
 }
 
-static void record_match(struct fusing *fusing, const struct match *match, const struct match *better) {
+/* `also`: another match, with which `better` saves more than this one; or NULL. */
+static void record_match(struct fusing *fusing, const struct match *match, const struct match *better,
+                         const struct match *also) {
     const struct node *anchor = match->calls[match->rule->anchor];
     for (size_t i = 0; !better && i < match->rule->match.statements.count; i++)
         if (match->calls[i]) *map_slot_text(fusing->taken, match->calls[i]->name) = fusing;
     if (better && !fusing->explain) return;
-    const char *text = better ? text_format(fusing->graph->arena, "the rule %.*s, which also matches here, saves more",
-                                            TEXT_ARGS(better->rule->name))
-                              : "";
+    const char *text =
+        !better ? ""
+        : also ? text_format(fusing->graph->arena, "the rules %.*s and %.*s, which also match here, save more together",
+                             TEXT_ARGS(better->rule->name), TEXT_ARGS(also->rule->name))
+               : text_format(fusing->graph->arena, "the rule %.*s, which also matches here, saves more",
+                             TEXT_ARGS(better->rule->name));
     const char *remedy = better ? text_format(fusing->graph->arena, "fuse{off=%.*s}, if this one is wanted",
                                               TEXT_ARGS(better->rule->name))
                                 : "";
@@ -282,18 +287,81 @@ static void sort_matches(struct fusing *fusing, struct matcher *matcher, struct 
     memcpy(matches, sorted, count * sizeof *matches);
 }
 
+/* ---- two that save more than one ---- */
+
+/* Which matches have a call, by the node's index, in the order of the sorted matches. */
+struct rivals {
+    match_list *by_node;
+};
+
+static struct rivals list_rivals(const struct fusing *fusing, const match_list *matches) {
+    struct rivals rivals = {arena_array(fusing->scratch, match_list, fusing->graph->node_limit)};
+    for (size_t i = 0; i < matches->count; i++)
+        for (size_t k = 0; k < matches->items[i]->rule->match.statements.count; k++) {
+            const struct node *call = matches->items[i]->calls[k];
+            if (call) vector_push(fusing->scratch, &rivals.by_node[call->index], matches->items[i]);
+        }
+    return rivals;
+}
+
+/* Whether only one of the two can be done. */
+static bool exclude_each_other(const struct match *a, const struct match *b) {
+    for (size_t i = 0; i < a->rule->match.statements.count; i++) {
+        const struct node *call = a->calls[i];
+        if (call && match_has_call(b, call) && (call_goes(call) || replaces(a, call) || replaces(b, call))) return true;
+    }
+    for (size_t i = 0; i < a->moved.count; i++)
+        if (match_has_call(b, a->moved.items[i])) return true;
+    for (size_t i = 0; i < b->moved.count; i++)
+        if (match_has_call(a, b->moved.items[i])) return true;
+    return false;
+}
+
+struct pair {
+    const struct match *first, *second; /* NULL: there are none */
+};
+
+/* Two smaller matches that are both in the way of this one, not of each other, and save more together: a rotation and the
+ * norm behind it, against the norm with the rotation's last addition as its residual. */
+static struct pair find_pair(const struct rivals *rivals, const struct claims *claims, const struct match *match) {
+    const struct match *found[most_rivals];
+    size_t count = 0;
+    for (size_t i = 0; i < match->rule->match.statements.count; i++) {
+        const struct node *call = match->calls[i];
+        const match_list *others = call ? &rivals->by_node[call->index] : NULL;
+        for (size_t k = 0; others && k < others->count; k++) {
+            const struct match *other = others->items[k];
+            bool known = other == match || other->rule->launches >= match->rule->launches || count == most_rivals;
+            for (size_t f = 0; f < count; f++) known = known || found[f] == other;
+            if (!known && exclude_each_other(match, other) && !find_owner(claims, other)) found[count++] = other;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = i + 1; k < count; k++)
+            if (found[i]->rule->launches + found[k]->rule->launches > match->rule->launches &&
+                !exclude_each_other(found[i], found[k]))
+                return (struct pair){found[i], found[k]};
+    return (struct pair){NULL, NULL};
+}
+
 static regraft_status apply(struct fusing *fusing, struct matcher *matcher, match_list *matches, bool *any) {
     struct replacing replacing = {.graph = fusing->graph, .scratch = fusing->scratch};
     struct claims claims = {arena_array(fusing->scratch, const struct match *, fusing->graph->node_limit),
                             arena_array(fusing->scratch, const struct match *, fusing->graph->node_limit)};
     *any = false;
     sort_matches(fusing, matcher, matches->items, matches->count);
+    struct rivals rivals = list_rivals(fusing, matches);
     for (size_t i = 0; i < matches->count; i++) {
         struct match *match = matches->items[i];
         const char *refused;
         const struct match *owner = find_owner(&claims, match);
         if (owner) {
-            record_match(fusing, match, owner);
+            record_match(fusing, match, owner, NULL);
+            continue;
+        }
+        struct pair pair = find_pair(&rivals, &claims, match);
+        if (pair.second) {
+            record_match(fusing, match, pair.first, pair.second);
             continue;
         }
         claim(&claims, match);
@@ -310,7 +378,7 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
             continue;
         }
         *any = true;
-        record_match(fusing, match, NULL);
+        record_match(fusing, match, NULL, NULL);
         graph_remark(fusing->graph, &last, true, "fused by the rule %.*s", TEXT_ARGS(match->rule->name));
     }
     return REGRAFT_OK;
