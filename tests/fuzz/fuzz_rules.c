@@ -21,7 +21,7 @@ static void read(struct context *context, struct text bytes) {
     context->rules = &rules; /* the library's are not read for every input */
     regraft_status status = rules_read(context, &source, &rules);
     if (status != REGRAFT_OK && !strstr(context->diagnostics.message, "fuzz.rule:")) __builtin_trap();
-    for (size_t i = 0; i < rules.items.count && i < 4 && status == REGRAFT_OK; i++) {
+    for (size_t i = 0; i < rules.items.count && i < 2 && status == REGRAFT_OK; i++) {
         const struct rule *rule = rules.items.items[i];
         rule_decide(context->arena, &rules, rule, platform_cpu, (struct token_range){1, 64});
         if (fuse_check_rule(context, rule) == REGRAFT_OK) run(context, rule);
