@@ -53,9 +53,9 @@ static void add_shortened(struct builder *out, struct text text) {
         add_shown(out, text);
         return;
     }
-    while ((text.data[head] & 0xc0) == 0x80 && head > longest_message / 2 - 4) head--;
+    while (head > longest_message / 2 - 4 && (text.data[head] & 0xc0) == 0x80) head--;
     tail -= longest_message / 2;
-    while ((text.data[tail] & 0xc0) == 0x80 && tail < text.length - longest_message / 2 + 4) tail++;
+    while (tail < text.length - longest_message / 2 + 4 && (text.data[tail] & 0xc0) == 0x80) tail++;
     add_shown(out, (struct text){text.data, head});
     builder_string(out, " [...] ");
     add_shown(out, text_skip(text, tail));
