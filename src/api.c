@@ -234,6 +234,23 @@ const char *regraft_graph_warning(const regraft_graph *graph, size_t index) {
     return const_graph(graph)->warnings.items[index];
 }
 
+void regraft_graph_explain_fusions(regraft_graph *graph) { internal_graph(graph)->explain_fusions = true; }
+
+size_t regraft_graph_fusion_count(const regraft_graph *graph) { return const_graph(graph)->fusions.count; }
+
+regraft_fusion regraft_graph_fusion(const regraft_graph *public, size_t index) {
+    const struct graph *graph = const_graph(public);
+    const struct fusion *fusion = &graph->fusions.items[index];
+    return (regraft_fusion){.rule = terminated(graph->arena, fusion->rule),
+                            .outcome = fusion_outcome_name(fusion->outcome),
+                            .anchor = terminated(graph->arena, fusion->anchor),
+                            .node = terminated(graph->arena, fusion->node),
+                            .source = terminated(graph->arena, fusion->source),
+                            .text = fusion->text,
+                            .remedy = fusion->remedy,
+                            .near = fusion->near && !fusion->elsewhere};
+}
+
 size_t regraft_graph_copy_count(const regraft_graph *graph) { return const_graph(graph)->copies.count; }
 
 static regraft_copy public_copy(const struct graph *graph, const struct copy *copy) {
@@ -299,4 +316,26 @@ const char *regraft_operation_schema(const regraft_context *context, size_t inde
 const char *regraft_operation_class(const regraft_context *context, size_t index) {
     const struct operation *operation = operations_row(context->context.operations, index);
     return operation ? operation_class_name(operation->class) : NULL;
+}
+
+static const char *rule_operation(struct context *context, size_t index) {
+    struct rules *rules;
+    const struct operation *operation;
+    if (rules_of(context, &rules) != REGRAFT_OK) return NULL;
+    for (size_t i = 0; (operation = operations_row(context->operations, i)); i++)
+        if (rules_may_call(context, rules, operation) && index-- == 0)
+            return text_string(context->arena, operation->target);
+    return NULL;
+}
+
+const char *regraft_rule_operation(regraft_context *public, size_t index) {
+    struct context *context = internal(public);
+    struct arena_guard guard;
+    if (arena_guarded(context->arena, &guard)) {
+        out_of_memory(context);
+        return NULL;
+    }
+    const char *name = rule_operation(context, index);
+    arena_unguard(context->arena, &guard);
+    return name;
 }

@@ -1,6 +1,6 @@
 /* The public interface to graphs that go in and out node by node. */
 #include "live/live.h"
-#include "proof/proof.h"
+#include "pass/prove.h"
 
 static struct live *internal(regraft_live *live) { return (struct live *)live; }
 static const struct live *const_live(const regraft_live *live) { return (const struct live *)live; }
@@ -168,6 +168,19 @@ regraft_status regraft_live_keep_copies(regraft_live *live, const char *operatio
     LEAVE(keep_copies(internal(live), operation, why));
 }
 
+static regraft_status set_unavailable(struct live *live, const char *operation, const char *why) {
+    struct context *context = live->context;
+    const char *reason = text_string(context->arena, text_of(why));
+    return operations_set_unavailable(context->operations, text_of(operation), reason)
+               ? REGRAFT_OK
+               : live_fail(live, "there is no operation '%s'", operation);
+}
+
+regraft_status regraft_live_unavailable(regraft_live *live, const char *operation, const char *why) {
+    ENTER(internal(live)->context);
+    LEAVE(set_unavailable(internal(live), operation, why));
+}
+
 /* ---- graphs ---- */
 
 regraft_status regraft_live_graph(regraft_live *live, const regraft_live_node *nodes, size_t node_count,
@@ -192,7 +205,7 @@ static const char *name_of(struct arena *arena, const struct node *node) {
 static regraft_status prove(struct graph *before, struct graph *after, regraft_proof *result) {
     struct arena *arena = before->arena;
     struct proof proof;
-    TRY(prove_equal(before, after, arena, &proof));
+    TRY(prove_with_definitions(before, after, arena, &proof));
     *result = (regraft_proof){proof.proved, proof.result, proof.reason, name_of(arena, proof.first),
                               name_of(arena, proof.second)};
     return REGRAFT_OK;

@@ -85,6 +85,12 @@ REGRAFT_API regraft_status regraft_live_operation(regraft_live *live, const char
  * given: its kernel is known to touch more than its schema says. `why` is the reason that the report gives for the copies. */
 REGRAFT_API regraft_status regraft_live_keep_copies(regraft_live *live, const char *operation, const char *why);
 
+/* No rule (docs/rules.md) puts a call of the operation into a graph: it is not registered here, or its kernel is not made for
+ * what is there. Where there is one of the same name and schema in the namespace regraft that may be called, that takes its
+ * place; else the rule does not fire, and `why` is the reason that the report gives. regraft_rule_operation lists those that
+ * rules call. Before regraft_graph_run. */
+REGRAFT_API regraft_status regraft_live_unavailable(regraft_live *live, const char *operation, const char *why);
+
 /* ---- graphs ---- */
 
 enum regraft_value_kind {

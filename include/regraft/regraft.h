@@ -138,6 +138,22 @@ REGRAFT_API regraft_remark regraft_graph_remark(const regraft_graph *graph, size
 REGRAFT_API size_t regraft_graph_warning_count(const regraft_graph *graph);
 REGRAFT_API const char *regraft_graph_warning(const regraft_graph *graph, size_t index);
 
+/* What became of the rules in the pass `fuse` (docs/rules.md), in the words of `regraft why`. Fusions are always recorded; the
+ * rest is when regraft_graph_explain_fusions was called before regraft_graph_run. */
+typedef struct regraft_fusion {
+    const char *rule;
+    const char *outcome; /* "fired"; "beaten" by a rule that saves more; "missed"; "off" */
+    const char *anchor;  /* the name of the call where the rule was tried; "" for a rule that is off */
+    const char *node;    /* that the reason is about */
+    const char *source;  /* "FILE:LINE" of the model, or "" */
+    const char *text;    /* what was called; why it was missed, with the values; why the rule is off */
+    const char *remedy;  /* what would make it fire, or "" */
+    int near;            /* 0: little of the rule was found there, or another rule fired on the call */
+} regraft_fusion;
+REGRAFT_API void regraft_graph_explain_fusions(regraft_graph *graph);
+REGRAFT_API size_t regraft_graph_fusion_count(const regraft_graph *graph);
+REGRAFT_API regraft_fusion regraft_graph_fusion(const regraft_graph *graph, size_t index);
+
 /* The copies that a placed graph contains (pass `place`), in program order. */
 typedef struct regraft_copy {
     const char *node;   /* the name of the call that copies, as printed */
@@ -175,6 +191,10 @@ REGRAFT_API const char *regraft_pass_summary(size_t index);
 REGRAFT_API const char *regraft_pass_parameters(size_t index);
 REGRAFT_API const char *regraft_operation_schema(const regraft_context *context, size_t index);
 REGRAFT_API const char *regraft_operation_class(const regraft_context *context, size_t index);
+/* The operations that rules of the stage `fuse` call, "vllm.fused_rope_and_unified_kv_cache_update.default", each once, also
+ * those of the namespace regraft that may stand for one; NULL as well when a rule cannot be read. Operations that are made
+ * known afterwards (regraft_live_operation, regraft_operations_add) are not those that the rules of this context mean. */
+REGRAFT_API const char *regraft_rule_operation(regraft_context *context, size_t index);
 
 #ifdef __cplusplus
 }

@@ -4,11 +4,13 @@ import os
 import time
 import warnings
 
-from . import broken, library
+import torch
+
+from . import availability, broken, library
 from .exporter import Exporter
 from .importer import Importer
 from .options import LIVE_PIPELINE_END
-from .report import LOG, Copy, Remark
+from .report import LOG, Copy, Fusion, Remark
 
 
 class RegraftWarning(UserWarning):
@@ -19,8 +21,16 @@ class NotProved(Exception):
     """The changed graph could not be proved equal to the one that came."""
 
 
+def _fuse_pass(options):
+    """Nothing is raised from ATen operations: what stands for them rounds otherwise, so it could not be proved."""
+    platform = "platform=rocm " if torch.version.hip else ""  # PyTorch calls its devices cuda
+    tokens = f"tokens={options.tokens} " if options.tokens else ""
+    return f"fuse{{{platform}{tokens}raised=none}},"
+
+
 def pipeline_of(options):
-    return options.pipeline or f"{library.default_pipeline()},{LIVE_PIPELINE_END}"
+    fuse = _fuse_pass(options) if options.fuse else ""
+    return options.pipeline or f"{library.default_pipeline()},{fuse}{LIVE_PIPELINE_END}"
 
 
 class Clock:
@@ -45,6 +55,11 @@ def _collect(context, graph, record):
                           _text(copy.remedy), bool(copy.own)) for copy in context.copies(graph)]
     record.remarks = [Remark(_text(remark.pass_name), _text(remark.node), _text(remark.source), _text(remark.text),
                              bool(remark.applied)) for remark in context.remarks(graph)]
+    record.fusions = [Fusion(_text(fusion.rule), _text(fusion.outcome), _text(fusion.anchor), _text(fusion.node),
+                             _text(fusion.source), _text(fusion.text), _text(fusion.remedy))
+                      for fusion in context.fusions(graph) if fusion.near]
+    fired = {fusion.anchor for fusion in record.fusions if fusion.outcome == "fired"}
+    record.fusions = [fusion for fusion in record.fusions if fusion.outcome == "fired" or fusion.anchor not in fired]
 
 
 def _add_contracts(context, importer, graph, options, record):
@@ -71,10 +86,13 @@ def _optimize(graph, options, record, keep_clones):
         record.nodes_before = len(importer.nodes)
         record.operations = importer.schemas()
         _add_contracts(context, importer, graph, options, record)
+        if options.fuse or options.pipeline:
+            availability.declare(context, graph)
         clock("read")
         record.original = library.Original(context, *arrays)
         before = context.graph(*arrays)
         after = context.graph(*arrays)
+        context.explain_fusions(after)
         context.run(after, pipeline_of(options), options.bisect_limit, options.verify)
         clock("passes")
         proof = context.prove(before, after)

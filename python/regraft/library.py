@@ -28,6 +28,11 @@ class Copy(Structure):
                 ("why", c_char_p), ("remedy", c_char_p), ("own", c_int)]
 
 
+class Fusion(Structure):
+    _fields_ = [("rule", c_char_p), ("outcome", c_char_p), ("anchor", c_char_p), ("node", c_char_p),
+                ("source", c_char_p), ("text", c_char_p), ("remedy", c_char_p), ("near", c_int)]
+
+
 class Edits(Structure):
     _fields_ = [("nodes", c_void_p), ("node_count", c_size_t), ("values", c_void_p), ("value_count", c_size_t)]
 
@@ -62,6 +67,10 @@ _FUNCTIONS = {
     "regraft_graph_node_count": (c_size_t, [c_void_p]),
     "regraft_graph_remark_count": (c_size_t, [c_void_p]),
     "regraft_graph_remark": (Remark, [c_void_p, c_size_t]),
+    "regraft_graph_explain_fusions": (None, [c_void_p]),
+    "regraft_graph_fusion_count": (c_size_t, [c_void_p]),
+    "regraft_graph_fusion": (Fusion, [c_void_p, c_size_t]),
+    "regraft_rule_operation": (c_char_p, [c_void_p, c_size_t]),
     "regraft_graph_copy_count": (c_size_t, [c_void_p]),
     "regraft_graph_copy": (Copy, [c_void_p, c_size_t]),
     "regraft_live_create": (c_int, [c_void_p, POINTER(c_void_p)]),
@@ -76,6 +85,7 @@ _FUNCTIONS = {
     "regraft_live_same_type": (c_int, [c_void_p, c_int64, c_int64]),
     "regraft_live_operation": (c_int, [c_void_p, c_char_p, c_size_t, c_int]),
     "regraft_live_keep_copies": (c_int, [c_void_p, c_char_p, c_char_p]),
+    "regraft_live_unavailable": (c_int, [c_void_p, c_char_p, c_char_p]),
     "regraft_live_graph": (c_int, [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, POINTER(c_void_p)]),
     "regraft_live_edits": (c_int, [c_void_p, c_void_p, POINTER(Edits)]),
     "regraft_live_prove": (c_int, [c_void_p, c_void_p, POINTER(Proof)]),
@@ -202,6 +212,9 @@ class Context:
     def keep_copies(self, operation, why):
         self.call("regraft_live_keep_copies", self.live, operation.encode(), why.encode())
 
+    def unavailable(self, operation, why):
+        self.call("regraft_live_unavailable", self.live, operation.encode(), why.encode())
+
     def contract(self, text):
         self.call("regraft_contract_add", self.handle, text.encode())
 
@@ -242,6 +255,13 @@ class Context:
         for index in range(self.library.regraft_graph_remark_count(graph)):
             yield self.library.regraft_graph_remark(graph, index)
 
+    def explain_fusions(self, graph):
+        self.library.regraft_graph_explain_fusions(graph)
+
+    def fusions(self, graph):
+        for index in range(self.library.regraft_graph_fusion_count(graph)):
+            yield self.library.regraft_graph_fusion(graph, index)
+
     def copies(self, graph):
         for index in range(self.library.regraft_graph_copy_count(graph)):
             yield self.library.regraft_graph_copy(graph, index)
@@ -264,12 +284,31 @@ def default_pipeline():
     return load().regraft_default_pipeline().decode()
 
 
+def _all(name):
+    """The texts that a function of a context and an index gives."""
+    with Context() as context:
+        function, texts = getattr(context.library, name), []
+        while text := function(context.handle, len(texts)):
+            texts.append(text.decode())
+        return texts
+
+
 @functools.cache
+def _schemas():
+    return {schema.split("(")[0]: schema for schema in _all("regraft_operation_schema")}
+
+
 def known_operations():
     """Names of the operations in the built-in table, as in schemas: "_C::rotary_embedding"."""
-    with Context() as context:
-        names, index = set(), 0
-        while schema := context.library.regraft_operation_schema(context.handle, index):
-            names.add(schema.decode().split("(")[0])
-            index += 1
-        return frozenset(names)
+    return _schemas().keys()
+
+
+def schema_of(name):
+    """The schema in the built-in table of an operation "_C.rotary_embedding.default"."""
+    return _schemas()[name.removesuffix(".default").replace(".", "::", 1)]
+
+
+@functools.cache
+def rule_operations():
+    """The operations that the rules of a fusion call: "vllm.fused_rope_and_unified_kv_cache_update.default"."""
+    return tuple(_all("regraft_rule_operation"))

@@ -12,7 +12,7 @@ LIVE_PIPELINE_END = "place,dce"
 class Options:
     """What a pass is to do.
 
-    pipeline      passes as in `regraft opt -p`; "": the default ones, then place,dce
+    pipeline      passes as in `regraft opt -p`; "": the default ones, then fuse{raised=none},place,dce
     contracts     strides that operations are owed, as in `regraft explain --contract`
     operations    a file of schemas, as in `regraft opt --ops`
     bisect_limit  run only that many passes; -1: all
@@ -20,6 +20,8 @@ class Options:
     report        a file that gets the report of each graph as it is compiled; processes may share it
     keep          of how many graphs report() and save_graph() know; the last ones
     verify        run the verifier after each pass
+    fuse          put fused operations in, where there are some
+    tokens        the numbers of tokens that graphs are for, as in `regraft why --tokens`; "": all
     """
     pipeline: str = ""
     contracts: tuple = ()
@@ -29,6 +31,8 @@ class Options:
     report: str = ""
     keep: int = 64
     verify: bool = True
+    fuse: bool = True
+    tokens: str = ""
 
     def folder(self):
         return pathlib.Path(self.directory or tempfile.gettempdir())

@@ -29,6 +29,18 @@ class Remark:
 
 
 @dataclasses.dataclass
+class Fusion:
+    """A rule at one place, as `regraft why` lists it: "fired", "beaten" by another or "missed"."""
+    rule: str
+    outcome: str
+    anchor: str
+    node: str
+    source: str
+    text: str
+    remedy: str
+
+
+@dataclasses.dataclass
 class Graph:
     """What became of one graph. `outcome` is "changed", "unchanged", or "left": as it came, for `reason`."""
     number: int
@@ -39,6 +51,7 @@ class Graph:
     nodes_after: int = 0
     copies: list = dataclasses.field(default_factory=list)
     remarks: list = dataclasses.field(default_factory=list)
+    fusions: list = dataclasses.field(default_factory=list)
     broken: list = dataclasses.field(default_factory=list)
     seconds: dict = dataclasses.field(default_factory=dict)
     original: object = dataclasses.field(default=None, repr=False)  # str() of it is the text of the graph as it came
@@ -60,6 +73,7 @@ class Graph:
         for row in self.broken:
             lines.append(f"{row['operation']} of {row['package']} {row['version']} {row['why']}: "
                          f"{len(row['calls'])} {'call stays' if len(row['calls']) == 1 else 'calls stay'} copied")
+        lines += _fusions(self.fusions)
         copies, own = self.own(False), self.own(True)
         lines.append(f"{len(copies)} {'copy' if len(copies) == 1 else 'copies'}")
         lines += _copies(copies)
@@ -71,9 +85,27 @@ class Graph:
     def dict(self):
         content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
                    if field.name not in ("original", "operations")}
-        for name in ("copies", "remarks"):
+        for name in ("copies", "remarks", "fusions"):
             content[name] = [dataclasses.asdict(item) for item in content[name]]
         return content
+
+
+def _fusions(fusions):
+    """Rule by rule, as `regraft why` prints them."""
+    for rule in dict.fromkeys(fusion.rule for fusion in fusions):
+        places = [fusion for fusion in fusions if fusion.rule == rule]
+        fired = sum(place.outcome == "fired" for place in places)
+        yield f"{rule}: fired {fired} {'time' if fired == 1 else 'times'}, missed {len(places) - fired}"
+        for place in places:
+            yield f"  {place.outcome} at {place.anchor}" + (f" ({place.source})" if place.source else "")
+            if place.outcome == "fired":
+                yield f"    calls   {place.text}"
+                continue
+            yield f"    why     {place.text}"
+            if place.node != place.anchor:
+                yield f"    node    {place.node}"
+            if place.remedy:
+                yield f"    remedy  {place.remedy}"
 
 
 def _copies(copies):

@@ -3,6 +3,7 @@
 On CPUs vLLM runs no passes of its own: there the pass goes into Inductor's configuration. Elsewhere it goes into
 compilation_config.inductor_compile_config, from where vLLM's pass manager takes it: behind vLLM's own fusions and before its
 fix-functionalization."""
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -76,8 +77,18 @@ def _add_to_configurations():
 _enabled = False
 
 
+def _register_operations():
+    """A graph that comes compiled out of a cache calls them before any pass has run."""
+    from . import operations
+    with contextlib.suppress(ImportError):
+        importlib.import_module("vllm.utils.torch_utils")  # has the type of layers' names
+    with contextlib.suppress(RuntimeError):  # then they are not there, and nothing is fused
+        operations.register()
+
+
 def _enable():
     from vllm.platforms import current_platform
+    _register_operations()
     if current_platform.is_cpu():
         from .inductor import enable
         enable()

@@ -260,6 +260,11 @@ static void put_counterpart(void *state, struct node *user, struct value *value,
     value_set_node(user, value, nodes[from->index]);
 }
 
+const char *fusion_outcome_name(enum fusion_outcome outcome) {
+    static const char *const names[] = {"fired", "beaten", "missed", "off"};
+    return names[outcome];
+}
+
 struct graph *graph_copy(const struct graph *graph) {
     struct graph *copy = graph_create(graph->context);
     struct node **nodes = arena_array(graph->arena, struct node *, graph->node_limit);

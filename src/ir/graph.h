@@ -126,6 +126,7 @@ struct copy {
 
 /* What became of a rule at one place (pass `fuse`). */
 enum fusion_outcome { fusion_fired, fusion_beaten, fusion_failed, fusion_off };
+const char *fusion_outcome_name(enum fusion_outcome outcome); /* "fired", "beaten", "missed", "off" */
 struct fusion {
     struct text rule;
     enum fusion_outcome outcome;
@@ -135,7 +136,7 @@ struct fusion {
     struct text condition; /* of the rule that failed, as written; "" when the graph itself differs */
     const char *text;      /* what was put there; which rule was better; what failed, with the values */
     const char *remedy;    /* what would make it fire, or "" */
-    size_t progress;       /* of a failure: how much of the rule was found */
+    bool near;             /* what happened there is worth a look: most of the rule was found */
     bool elsewhere;        /* of a failure: another rule fired on this call, at the same stage */
 };
 

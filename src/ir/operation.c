@@ -224,6 +224,28 @@ bool operations_keep_copies(struct operations *operations, struct text target, c
     return operation;
 }
 
+bool operations_set_unavailable(struct operations *operations, struct text target, const char *why) {
+    struct operation *operation = map_get_text(operations->by_target, target);
+    if (operation) operation->unavailable = why;
+    return operation;
+}
+
+const struct operation *operations_stand_in(const struct operations *operations, const struct operation *operation) {
+    const char *dot = memchr(operation->target.data, '.', operation->target.length);
+    struct text rest = text_skip(operation->target, (size_t)(dot - operation->target.data));
+    struct text ours = text_of(text_format(operations->arena, "regraft%.*s", TEXT_ARGS(rest)));
+    const struct operation *found = map_get_text(operations->by_target, ours);
+    bool fits = found && found != operation && same_operation(&operation->schema, &found->schema) &&
+                writes_the_same(&operation->schema, &found->schema);
+    return fits ? found : NULL;
+}
+
+const struct operation *operations_available(const struct operations *operations, const struct operation *operation) {
+    if (!operation->unavailable) return operation;
+    const struct operation *other = operations_stand_in(operations, operation);
+    return other && !other->unavailable ? other : NULL;
+}
+
 static struct text trimmed(struct text line) {
     for (size_t i = 0; i < line.length; i++)
         if (line.data[i] == '#') line.length = i;

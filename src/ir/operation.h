@@ -98,8 +98,9 @@ struct operation {
     struct schema schema;
     enum operation_class class;
     enum state_effect effect;
-    struct text target; /* as in text: "aten.slice.Tensor"; "vllm.unified_kv_cache_update.default" */
-    const char *copied; /* why what it writes must be a copy; NULL: it need not */
+    struct text target;      /* as in text: "aten.slice.Tensor"; "vllm.unified_kv_cache_update.default" */
+    const char *copied;      /* why what it writes must be a copy; NULL: it need not */
+    const char *unavailable; /* why no rule may put a call of it into a graph; NULL: it may */
     /* The operation that computes the same, but reads an argument X that this one writes and puts what this one would leave
      * in X into its argument X_out, all of it; X_out may be X. An out form is its own. NULL: there is none. */
     const struct operation *out_form;
@@ -128,6 +129,14 @@ regraft_status operations_declare(struct operations *operations, struct diagnost
 /* Functionalised calls of the operation keep writing to copies, with the strides that they were given, because of `why`: its
  * kernel touches more than its schema says. False when there is no such operation. */
 bool operations_keep_copies(struct operations *operations, struct text target, const char *why);
+/* No rule puts a call of the operation into a graph, because of `why`: it is not registered, or its kernel is not made for what
+ * is there. False when there is no such operation. */
+bool operations_set_unavailable(struct operations *operations, struct text target, const char *why);
+/* The operation of the namespace regraft with the same name and schema, which may be called in its place; NULL: there is none. */
+const struct operation *operations_stand_in(const struct operations *operations, const struct operation *operation);
+/* What a rule that calls the operation may call: the operation, where that is not available what stands in for it, NULL when
+ * that is not available either. */
+const struct operation *operations_available(const struct operations *operations, const struct operation *operation);
 /* By the name in graphs ("aten.slice.Tensor"); NULL when there is none. A missing overload stands for "default". */
 const struct operation *operations_find(const struct operations *operations, struct text target);
 const struct operation *operations_by_id(const struct operations *operations, enum operation_id id);

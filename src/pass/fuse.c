@@ -10,22 +10,14 @@
 #include "rule/condition.h"
 #include "rule/matching.h"
 
-typedef VECTOR(const struct rule *) rule_list;
 typedef VECTOR(struct match *) match_list;
 
-struct fusing {
-    struct graph *graph;
-    struct arena *scratch;
-    unsigned platform;
-    struct token_range tokens;
-    struct map *by_operation[stage_count]; /* the form of the anchor's operation -> rule_list */
-    rule_list rules[stage_count];          /* that may fire here */
-    rule_list asked;                       /* for by name */
-    bool explain;                          /* record failures too */
-    struct map *taken;                     /* the names of calls that rules fired on */
+enum {
+    most_rounds = 16,
+    most_reasons = 4,
+    most_rivals = 16,
+    all_found = 1 << 20 /* as the progress of a failure: the whole match */
 };
-
-enum { most_rounds = 16, most_reasons = 4, most_rivals = 16 };
 
 /* ---- which rules ---- */
 
@@ -40,6 +32,8 @@ static unsigned platform_of(const struct graph *graph) {
 static regraft_status read_parameters(struct fusing *fusing) {
     struct graph *graph = fusing->graph;
     struct text platform = parameter_text(graph, "platform", ""), tokens = parameter_text(graph, "tokens", "");
+    struct text raised = parameter_text(graph, "raised", "all");
+    fusing->raised = text_is(raised, "none") ? raises_none : text_is(raised, "used") ? raises_used : raises_all;
     fusing->platform = platform.length ? platform_parse(platform) : platform_of(graph);
     fusing->tokens = (struct token_range){1, INT64_MAX};
     if (!tokens.length || token_range_parse(tokens, &fusing->tokens)) return REGRAFT_OK;
@@ -76,9 +70,24 @@ static void record(struct graph *graph, struct fusion fusion) {
     vector_push(graph->arena, &graph->fusions, fusion);
 }
 
+static const struct operation *anchor_of(const struct rule *rule) {
+    return rule->match.statements.items[rule->anchor].operation;
+}
+
+/* More than the first call was found; or it is the write of a cache, which a user looks for. */
+static bool is_near(const struct rule *rule, const struct failure *failure) {
+    return (failure->progress > 1 && failure->progress * 2 > rule->calls) ||
+           anchor_of(rule)->effect == effect_writes_state;
+}
+
+/* Where only that is raised which gets fused, a miss of what raises is one of the fusion. */
+static bool explains(const struct fusing *fusing, enum rule_stage stage) {
+    return fusing->explain && (stage == stage_fuse || fusing->raised == raises_all);
+}
+
 static void record_failure(struct fusing *fusing, const struct rule *rule, const struct node *anchor,
                            const struct failure *failure) {
-    if (!fusing->explain) return;
+    if (!explains(fusing, rule->stage)) return;
     const struct node *node = failure->node ? failure->node : anchor;
     record(fusing->graph, (struct fusion){.rule = rule->name,
                                           .outcome = fusion_failed,
@@ -88,7 +97,21 @@ static void record_failure(struct fusing *fusing, const struct rule *rule, const
                                           .condition = failure->condition ? failure->condition->text : TEXT(""),
                                           .text = failure->text ? failure->text : "",
                                           .remedy = failure->remedy ? failure->remedy : "",
-                                          .progress = failure->progress});
+                                          .near = is_near(rule, failure)});
+}
+
+/* "vllm.fused_rope_and_unified_kv_cache_update.default": what the rule calls, of that which nothing else stands for. */
+static const char *called_text(struct graph *graph, const struct rule *rule) {
+    struct builder out;
+    builder_init(&out, graph->arena);
+    for (size_t i = 0; i < rule->replace.statements.count; i++) {
+        const struct operation *operation = rule->replace.statements.items[i].operation;
+        if (!operation || operation->class == class_view) continue;
+        const struct operation *available = operations_available(graph->context->operations, operation);
+        if (available) operation = available;
+        builder_format(&out, "%s%.*s", out.length ? ", " : "", TEXT_ARGS(operation->target));
+    }
+    return out.data;
 }
 
 /* `also`: another match, with which `better` saves more than this one; or NULL. */
@@ -99,7 +122,7 @@ static void record_match(struct fusing *fusing, const struct match *match, const
         if (match->calls[i]) *map_slot_text(fusing->taken, match->calls[i]->name) = fusing;
     if (better && !fusing->explain) return;
     const char *text =
-        !better ? ""
+        !better ? called_text(fusing->graph, match->rule)
         : also ? text_format(fusing->graph->arena, "the rules %.*s and %.*s, which also match here, save more together",
                              TEXT_ARGS(better->rule->name), TEXT_ARGS(also->rule->name))
                : text_format(fusing->graph->arena, "the rule %.*s, which also matches here, saves more",
@@ -109,6 +132,7 @@ static void record_match(struct fusing *fusing, const struct match *match, const
                                 : "";
     record(fusing->graph, (struct fusion){.rule = match->rule->name,
                                           .outcome = better ? fusion_beaten : fusion_fired,
+                                          .near = true,
                                           .anchor = anchor->name,
                                           .node = anchor->name,
                                           .source = source_of(anchor),
@@ -130,6 +154,16 @@ static regraft_status read_states(struct fusing *fusing, struct rules *rules, co
     return REGRAFT_OK;
 }
 
+/* The first operation that the rule calls and that is not available; NULL: all are. What is raised may be missing: it is
+ * only there for others to match. */
+static const struct operation *find_unavailable(const struct fusing *fusing, const struct rule *rule) {
+    for (size_t i = 0; rule->stage == stage_fuse && i < rule->replace.statements.count; i++) {
+        const struct operation *operation = rule->replace.statements.items[i].operation;
+        if (operation && !operations_available(fusing->graph->context->operations, operation)) return operation;
+    }
+    return NULL;
+}
+
 static bool is_named(const struct parameter *parameter, struct text name) {
     for (size_t i = 0; parameter && i < parameter->values.count; i++)
         if (text_equal(parameter->values.items[i].text, name)) return true;
@@ -142,9 +176,12 @@ static void choose_rule(struct fusing *fusing, const struct rules *rules, const 
     struct graph *graph = fusing->graph;
     struct rule_decision decision = rule_decide(graph->arena, rules, rule, fusing->platform, fusing->tokens);
     bool asked = is_named(named, rule->name) || decision.asked;
-    if (named && !is_named(named, rule->name)) return;
+    if ((named && !is_named(named, rule->name)) || (rule->stage == stage_raise && fusing->raised == raises_none))
+        return;
     if (asked) vector_push(fusing->scratch, &fusing->asked, rule);
-    if (decision.runs)
+    if (decision.runs && find_unavailable(fusing, rule))
+        vector_push(fusing->scratch, &fusing->unavailable, rule);
+    else if (decision.runs)
         add_rule(fusing, rule);
     else if (graph->explain_fusions || asked)
         record(graph, (struct fusion){
@@ -188,7 +225,51 @@ static void warn(struct fusing *fusing, const struct rule *rule) {
     vector_push(graph->arena, &graph->warnings, out.data);
 }
 
+static bool has_operation(const struct graph *graph, const struct operation *operation) {
+    for (const struct node *node = graph->first; node; node = node->next)
+        if (node_called_operation(node) == operation) return true;
+    return false;
+}
+
+/* Whether the graph calls all that the rule looks for, but for what may be spelled otherwise. */
+static bool has_operations(const struct graph *graph, const struct rule *rule) {
+    for (size_t i = 0; i < rule->match.statements.count; i++) {
+        const struct operation *operation = rule->match.statements.items[i].operation;
+        if (operation && operation_writes(operation) && !has_operation(graph, operation)) return false;
+    }
+    return true;
+}
+
+/* Every place where the search for such a rule would begin is a miss. */
+static void explain_unavailable(struct fusing *fusing) {
+    for (size_t i = 0; i < fusing->unavailable.count; i++) {
+        const struct rule *rule = fusing->unavailable.items[i];
+        const struct failure failure = {.text = find_unavailable(fusing, rule)->unavailable,
+                                        .remedy = "an operation that is registered, with a kernel for what is there",
+                                        .progress = all_found};
+        bool all = has_operations(fusing->graph, rule);
+        for (struct node *node = fusing->graph->first; node && all; node = node->next)
+            if (node_called_operation(node) && is_spelling(anchor_of(rule), node_called_operation(node)))
+                record_failure(fusing, rule, node, &failure);
+    }
+}
+
 /* ---- finding ---- */
+
+/* A call whose kernel is known to break its contract stays as it is: what it gives is what the program is used to. */
+static bool is_kept(struct matcher *matcher, const struct match *match) {
+    for (size_t i = 0; i < match->rule->match.statements.count; i++) {
+        const struct node *call = match->calls[i];
+        const struct operation *operation = call ? node_called_operation(call) : NULL;
+        if (!operation || !operation->copied) continue;
+        matcher->failure = (struct failure){.node = call,
+                                            .text = operation->copied,
+                                            .remedy = "a kernel that keeps to its schema",
+                                            .progress = all_found};
+        return true;
+    }
+    return false;
+}
 
 static regraft_status find_matches(struct fusing *fusing, enum rule_stage stage, struct matcher *matcher,
                                    match_list *matches) {
@@ -197,8 +278,9 @@ static regraft_status find_matches(struct fusing *fusing, enum rule_stage stage,
         if (operation) operation = form_of(fusing, operation);
         const rule_list *rules = operation ? map_get(fusing->by_operation[stage], &operation, sizeof operation) : NULL;
         for (size_t i = 0; rules && i < rules->count; i++) {
+            if (stage == stage_raise && fuse_is_useless(fusing, rules->items[i], node->name)) continue;
             struct match *match = matcher_try(matcher, rules->items[i], node);
-            if (match)
+            if (match && !is_kept(matcher, match))
                 vector_push(fusing->scratch, matches, match);
             else
                 record_failure(fusing, rules->items[i], node, &matcher->failure);
@@ -366,6 +448,7 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
         }
         claim(&claims, match);
         const struct node last = *match->last; /* for the remark: the node may be gone then */
+        struct raise raise = {match->rule, match->calls[match->rule->anchor]->name, fusing->graph->node_limit, 0};
         TRY(fuse_replace(&replacing, matcher, match, &refused));
         if (refused) {
             const struct failure failure = {
@@ -373,11 +456,13 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
                 .text = refused,
                 .remedy = "what is replaced contiguous and of the replacement's type, or nobody who gets its strides "
                           "(the caller, as_strided, an unknown operation)",
-                .progress = SIZE_MAX};
+                .progress = all_found};
             record_failure(fusing, match->rule, match->calls[match->rule->anchor], &failure);
             continue;
         }
         *any = true;
+        raise.limit = fusing->graph->node_limit;
+        if (match->rule->stage == stage_raise) vector_push(fusing->scratch, &fusing->raises, raise);
         record_match(fusing, match, NULL, NULL);
         graph_remark(fusing->graph, &last, true, "fused by the rule %.*s", TEXT_ARGS(match->rule->name));
     }
@@ -394,12 +479,6 @@ static bool is_returned(const struct node *value) {
         if (user->kind == node_output) return true;
         if ((view || user->kind == node_getitem || user->kind == node_rename) && is_returned(user)) return true;
     }
-    return false;
-}
-
-static bool has_operation(const struct graph *graph, const struct operation *operation) {
-    for (const struct node *node = graph->first; node; node = node->next)
-        if (node_called_operation(node) == operation) return true;
     return false;
 }
 
@@ -424,7 +503,7 @@ static void explain_cut(struct fusing *fusing, const struct rule *rule, const st
                                        TEXT_ARGS(node->name), TEXT_ARGS(missing->target)),
                    .remedy = "both in one graph: vLLM's use_inductor_graph_partition, or splitting_ops without "
                              "the cache write",
-                   .progress = 2});
+                   .near = true});
     }
 }
 
@@ -458,7 +537,7 @@ static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
         match_list matches = {0};
         TRY(memory_of(graph, &memory));
         matcher_init(&matcher, graph, memory, fusing->explain ? graph->arena : fusing->scratch);
-        matcher.explain = fusing->explain;
+        matcher.explain = explains(fusing, stage);
         matcher.exact = text_is(parameter_text(graph, "rounding", "any"), "exact");
         TRY(find_matches(fusing, stage, &matcher, &matches));
         TRY(apply(fusing, &matcher, &matches, &any));
@@ -467,16 +546,23 @@ static regraft_status run_stage(struct fusing *fusing, enum rule_stage stage) {
     return REGRAFT_OK;
 }
 
+regraft_status fuse_run_stages(struct fusing *fusing) {
+    TRY(run_stage(fusing, stage_raise));
+    mark_elsewhere(fusing);
+    return run_stage(fusing, stage_fuse);
+}
+
 regraft_status pass_fuse(struct graph *graph, struct arena *scratch) {
-    struct fusing fusing = {.graph = graph, .scratch = scratch, .taken = map_create(scratch)};
+    struct fusing fusing = {
+        .graph = graph, .scratch = scratch, .taken = map_create(scratch), .useless = map_create(scratch)};
     for (size_t i = 0; i < stage_count; i++) fusing.by_operation[i] = map_create(scratch);
     TRY(read_parameters(&fusing));
     TRY(choose_rules(&fusing));
     fusing.explain = graph->explain_fusions || fusing.asked.count;
-    TRY(run_stage(&fusing, stage_raise));
-    mark_elsewhere(&fusing);
-    TRY(run_stage(&fusing, stage_fuse));
+    if (fusing.raised == raises_used) TRY(fuse_find_useless_raises(&fusing));
+    TRY(fuse_run_stages(&fusing));
     if (fusing.explain) explain_cuts(&fusing);
+    if (fusing.explain) explain_unavailable(&fusing);
     for (size_t i = 0; i < fusing.asked.count; i++) warn(&fusing, fusing.asked.items[i]);
     return REGRAFT_OK;
 }

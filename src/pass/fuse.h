@@ -33,6 +33,42 @@ regraft_status fuse_find_mismatch(struct replacing *replacing, struct matcher *m
  * allow. What such instances do not show (a condition that none of them meets) is left to the check when the rule fires. */
 regraft_status fuse_check_rule(struct context *context, const struct rule *rule);
 
+typedef VECTOR(const struct rule *) rule_list;
+
+/* A rule of the stage `raise` that fired at the call `anchor`, and the nodes that it made: those of index first to limit - 1. */
+struct raise {
+    const struct rule *rule;
+    struct text anchor;
+    uint32_t first, limit;
+};
+
+/* A run of the pass. */
+struct fusing {
+    struct graph *graph;
+    struct arena *scratch;
+    unsigned platform;
+    struct token_range tokens;
+    struct map *by_operation[stage_count]; /* of the anchor -> rule_list */
+    rule_list rules[stage_count];          /* that may fire here */
+    rule_list unavailable;                 /* that would, but for an operation that may not be called */
+    rule_list asked;                       /* for by name */
+    VECTOR(struct raise) raises;           /* in order */
+    struct map *useless;                   /* "RULE ANCHOR", "RULE " for everywhere: what is not raised */
+    struct map *taken;                     /* the names of calls that rules fired on */
+    bool explain;                          /* record failures too */
+    enum { raises_all, raises_used, raises_none } raised; /* of what rules raise: only what gets fused; nothing */
+};
+
+/* All that the stages find, one after the other, and what that brings about. */
+regraft_status fuse_run_stages(struct fusing *fusing);
+
+/* ---- fuse_raise.c ---- */
+
+/* Finds what need not be raised, as no fusion would come of it: raises on a copy of the graph, fuses, and looks what is left. */
+regraft_status fuse_find_useless_raises(struct fusing *fusing);
+/* Whether the rule is not to fire at the call. */
+bool fuse_is_useless(const struct fusing *fusing, const struct rule *rule, struct text anchor);
+
 /* ---- fuse_layout.c ---- */
 
 /* Whether `new` has the element type, device and sizes of `old`. */

@@ -142,14 +142,16 @@ static void take_results(struct replacement *replacement, const struct rule_stat
 
 static regraft_status insert_call(struct replacement *replacement, const struct rule_statement *statement) {
     struct graph *graph = replacement->graph;
-    const struct operation *operation = statement->operation;
+    const struct operation *called = operations_available(graph->context->operations, statement->operation);
+    if (!called) called = statement->operation; /* raised, for others to match */
+    const struct operation *operation = called;
     bool wrapped = operation_writes(operation);
     if (wrapped) operation = operations_by_id(graph->context->operations, operation_higher_order_auto_functionalized);
     struct node *call = graph_insert_call(graph, replacement->before, operation, given_arguments(statement) + wrapped);
     call->location = replacement->match->last->location;
     if (wrapped) {
         call->arguments[0].kind = value_operator;
-        call->arguments[0].operation = statement->operation;
+        call->arguments[0].operation = called;
     }
     TRY(set_arguments(replacement, statement, call, wrapped, wrapped));
     TRY(infer_node(call));

@@ -29,6 +29,18 @@ regraft_status rules_check_name(struct context *context, struct rules *rules, st
     return status;
 }
 
+bool rules_may_call(const struct context *context, const struct rules *rules, const struct operation *operation) {
+    for (size_t i = 0; i < rules->items.count; i++) {
+        const struct rule *rule = rules->items.items[i];
+        for (size_t k = 0; rule->stage == stage_fuse && k < rule->replace.statements.count; k++) {
+            const struct operation *called = rule->replace.statements.items[k].operation;
+            if (called && (called == operation || operations_stand_in(context->operations, called) == operation))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* ---- lines ---- */
 
 /* Up to the next space, comment or end of the line; "" when there is none. */

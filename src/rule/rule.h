@@ -218,6 +218,8 @@ const char *rule_state_name(enum rule_state state);
 /* REGRAFT_USAGE at the position when there is no such rule. */
 regraft_status rules_check_name(struct context *context, struct rules *rules, struct text name,
                                 struct position position);
+/* Whether rules of the stage `fuse` may put calls of the operation into a graph, which may stand for another (ir/operation.h). */
+bool rules_may_call(const struct context *context, const struct rules *rules, const struct operation *operation);
 const struct rule *rules_find(const struct rules *rules, struct text name);
 
 /* "cpu", "cuda", "rocm", "cuda-alike"; 0 when there is no such platform. */

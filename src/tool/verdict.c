@@ -1,6 +1,6 @@
 #include "tool/verdict.h"
 
-#include "rule/definition.h"
+#include "pass/prove.h"
 
 regraft_status verdict_try(struct verdict *verdict, struct graph *a, struct graph *b, struct check_options options,
                            struct arena *arena) {
@@ -13,14 +13,7 @@ regraft_status verdict_try(struct verdict *verdict, struct graph *a, struct grap
 }
 
 regraft_status verdict_prove(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena) {
-    struct graph *first, *second;
-    TRY(prove_equal(a, b, arena, &verdict->proof));
-    if (verdict->proof.proved) return REGRAFT_OK;
-    /* fused operations may stand in one of them and their parts in the other */
-    TRY(graph_normal_form(a, &first));
-    TRY(graph_normal_form(b, &second));
-    if (first == a && second == b) return REGRAFT_OK;
-    return prove_equal(first, second, arena, &verdict->proof);
+    return prove_with_definitions(a, b, arena, &verdict->proof);
 }
 
 regraft_status verdict_reach(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena) {

@@ -55,10 +55,7 @@ static const struct argp argp = {
 static bool concerns(const struct why_options *options, const struct rule *rule, const struct fusion *fusion) {
     if (!text_equal(fusion->rule, rule->name)) return false;
     if (options->node) return text_is(fusion->anchor, options->node) || text_is(fusion->node, options->node);
-    const struct operation *anchor = rule->match.statements.items[rule->anchor].operation;
-    if (options->rule || fusion->outcome == fusion_fired || fusion->outcome == fusion_off) return true;
-    bool near = fusion->progress > 1 && fusion->progress * 2 > rule->calls;
-    return !fusion->elsewhere && (near || fusion->outcome == fusion_beaten || anchor->effect == effect_writes_state);
+    return options->rule || fusion->outcome == fusion_off || (fusion->near && !fusion->elsewhere);
 }
 
 /* Whether both missed, and for one cause: what is said of one layer need not be said of sixty. */
@@ -82,13 +79,12 @@ static size_t count_alike(const struct why_options *options, const struct graph 
 }
 
 static void print_fusion(struct builder *out, const struct fusion *fusion, size_t alike) {
-    static const char *const outcomes[] = {"fired", "beaten", "missed", "off"};
     if (fusion->outcome == fusion_off) {
         builder_format(out, "  off     %s\n", fusion->text);
         if (*fusion->remedy) builder_format(out, "    remedy  %s\n", fusion->remedy);
         return;
     }
-    builder_format(out, "  %s at %.*s", outcomes[fusion->outcome], TEXT_ARGS(fusion->anchor));
+    builder_format(out, "  %s at %.*s", fusion_outcome_name(fusion->outcome), TEXT_ARGS(fusion->anchor));
     if (fusion->source.length) builder_format(out, " (%.*s)", TEXT_ARGS(fusion->source));
     if (alike > 1) builder_format(out, ", and at %zu more for the same cause", alike - 1);
     builder_byte(out, '\n');
@@ -122,16 +118,15 @@ static void print_rule(struct builder *out, const struct why_options *options, c
 }
 
 static json_t *json_fusions(const struct why_options *options, const struct graph *graph, const struct rule *rule) {
-    static const char *const outcomes[] = {"fired", "beaten", "missed", "off"};
     json_t *list = json_array();
     for (size_t i = 0; i < graph->fusions.count; i++) {
         const struct fusion *fusion = &graph->fusions.items[i];
         if (!concerns(options, rule, fusion)) continue;
-        json_array_append_new(list,
-                              json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "outcome", outcomes[fusion->outcome],
-                                        "anchor", json_text(fusion->anchor), "node", json_text(fusion->node), "source",
-                                        json_text(fusion->source), "condition", json_text(fusion->condition), "why",
-                                        json_words(fusion->text), "remedy", json_words(fusion->remedy)));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "outcome",
+                                              fusion_outcome_name(fusion->outcome), "anchor", json_text(fusion->anchor),
+                                              "node", json_text(fusion->node), "source", json_text(fusion->source),
+                                              "condition", json_text(fusion->condition), "why",
+                                              json_words(fusion->text), "remedy", json_words(fusion->remedy)));
     }
     return list;
 }

@@ -1,0 +1,92 @@
+"""Which operations a fusion may call in this process, for the graph that is being compiled; and why not the others."""
+import contextlib
+import functools
+
+import torch
+
+from . import kernels, layers, library, operations
+
+# vLLM's operations that need another one to be there, which a build for another platform has not.
+NEEDS = {"vllm.fused_rope_unified_mla_kv_cache_update": "_C_cache_ops.concat_and_cache_mla_rope_fused"}
+# vLLM's operations whose kernel takes a table of the type of the query only.
+SAME_TYPE = {"vllm.fused_rope_unified_mla_kv_cache_update"}
+
+
+def registered(name):
+    """The operation of torch.ops, "vllm.fused_rope_and_unified_kv_cache_update.default"; None when there is none."""
+    namespace, packet, *overload = name.split(".")
+    found = getattr(getattr(torch.ops, namespace), packet, None)
+    return getattr(found, *overload, None) if found is not None and overload else found
+
+
+@functools.cache
+def _schema(text):
+    return torch._C.parse_schema(text)
+
+
+def _arguments(schema):
+    def kind(argument):
+        return "layer" if argument.name == "layer_name" else str(argument.type)
+    return [(argument.name, kind(argument), bool(argument.alias_info and argument.alias_info.is_write))
+            for argument in schema.arguments], [str(result.type) for result in schema.returns]
+
+
+@functools.cache
+def _kernels_reason():
+    try:
+        kernels.load()
+    except (ImportError, OSError, AttributeError) as error:
+        return str(error)
+    return ""
+
+
+def _tables_differ(graph):
+    """Whether a rotation of the graph looks its cosines up in a table of another type than the query's."""
+    for node in graph.nodes:
+        arguments = {name: value.meta.get("val") for name, value in node.kwargs.items() if isinstance(value, torch.fx.Node)}
+        table, query = arguments.get("cos_sin_cache"), arguments.get("query")
+        if isinstance(table, torch.Tensor) and isinstance(query, torch.Tensor) and table.dtype != query.dtype:
+            return True
+    return False
+
+
+def _reason(name, found, graph, devices):
+    """Why a rule must not call an operation that is there; "" when it may."""
+    packet = name.rpartition(".")[0]
+    if _arguments(found._schema) != _arguments(_schema(library.schema_of(name))):
+        return f"{name} has another schema here: {found._schema}"
+    if packet.startswith("regraft."):
+        if devices != {"cpu"}:
+            return f"regraft has no kernel of {name} for {', '.join(sorted(devices))} in PyTorch"
+        if reason := _kernels_reason():
+            return reason
+    if packet in NEEDS and registered(NEEDS[packet]) is None:
+        return f"{NEEDS[packet]}, which {name} calls, is not registered in this PyTorch"
+    if packet in SAME_TYPE and _tables_differ(graph):
+        return f"the kernel of {name} takes a cos_sin_cache of the query's type only"
+    if "layer_name" not in [argument.name for argument in found._schema.arguments]:
+        return ""
+    try:
+        return layers.reason(packet)
+    except layers.Unknown as error:
+        return str(error)
+
+
+def _devices(graph):
+    values = (node.meta.get("val") for node in graph.nodes)
+    return {value.device.type for value in values if isinstance(value, torch.Tensor)}
+
+
+def declare(context, graph):
+    """Tells the library which operations its rules may call, and why not the others."""
+    with contextlib.suppress(RuntimeError):  # then they are not there
+        operations.register()
+    devices = _devices(graph)
+    for name in library.rule_operations():
+        if name.split(".")[0] in ("aten", "prims"):
+            continue
+        found = registered(name)
+        reason = (f"{name} is not registered in this PyTorch" if found is None
+                  else _reason(name, found, graph, devices))
+        if reason:
+            context.unavailable(name, reason)

@@ -1,0 +1,108 @@
+"""Fused operations in live graphs: where they are put in, where not and why, and what they compute."""
+import pytest
+import torch
+from fusion_models import LAYERS, given, grouped, inputs, layer, spelled
+from support import Graphs, assert_same, run, targets
+
+import regraft
+from regraft import layers
+
+
+class Impl:
+    def do_kv_cache_update(self):
+        pass
+
+
+class Known:
+    """A layer with latent attention, for regraft.layers."""
+    kv_lora_rank, impl = 16, Impl()
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Layers are found in LAYERS, and our kernel writes their caches."""
+    monkeypatch.setattr(layers, "all_layers", lambda: {name: Known() for name in LAYERS})
+    monkeypatch.setattr(layers, "find", lambda name: (None, Known(), LAYERS[name].cache, LAYERS[name].slots))
+    monkeypatch.setattr(layers, "_ours_latent", lambda layer: "")
+    monkeypatch.setitem(layers.FITS, "regraft.fused_rope_unified_mla_kv_cache_update", (True, lambda layer: ""))
+
+
+def compare(model, dtype=torch.float32, **options):
+    """Runs the model in eager and through regraft, compares all, also the caches; (record, targets of the graph)."""
+    expected, cache = run(model, inputs(model, dtype=dtype)), LAYERS["a"].cache
+    graphs, arguments = Graphs(), inputs(model, dtype=dtype)
+    found = graphs.run(model, arguments, **options)
+    tolerance = 1e-5 if dtype == torch.float32 else 5e-2
+    assert_same(expected, found, tolerance)
+    assert torch.allclose(cache.float(), LAYERS["a"].cache.float(), atol=tolerance)
+    (record,), (module,) = graphs.records, graphs.after
+    assert record.outcome == "changed", record
+    return record, targets(module.graph)
+
+
+def fired(record):
+    return [(fusion.rule, fusion.text) for fusion in record.fusions if fusion.outcome == "fired"]
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_cache_of_a_layer(engine, dtype, dynamic):
+    record, found = compare(layer, dtype, dynamic=dynamic)
+    called = "regraft.fused_rope_unified_mla_kv_cache_update.default"
+    assert fired(record) == [("rope-mla-cache", called)]
+    assert called in found and "_C.rotary_embedding.default" not in found and not record.copies
+
+
+@pytest.mark.parametrize("model, rule, called", [
+    (given, "rope-concat-and-cache-mla", "regraft.fused_rope_concat_and_cache_mla.default"),
+    (grouped, "rope-reshape-and-cache-flash", "regraft.fused_rope_reshape_and_cache_flash.default")])
+def test_caches_that_are_tensors(model, rule, called):
+    record, found = compare(model)
+    assert fired(record) == [(rule, called)] and called in found
+
+
+def test_without_a_layer_that_is_known_nothing_is_fused():
+    record, found = compare(layer)
+    assert not fired(record) and "_C.rotary_embedding.default" in found
+    assert [fusion.rule for fusion in record.fusions] == [
+        "rope-mla-cache", "rope-mla-cache-k-pe-out", "rope-mla-cache-no-write-back"]
+    assert "is not registered in this PyTorch" in record.fusions[0].text
+    assert all("there is no vLLM in this process" in fusion.text for fusion in record.fusions[1:]), record.fusions
+    assert "missed at unified_mla_kv_cache_update" in str(regraft.report())
+
+
+def test_a_rotation_in_aten_operations_stays(engine):
+    """An operation in its place would round otherwise: that cannot be proved."""
+    record, found = compare(spelled)
+    assert not fired(record) and not any("regraft" in target or "rotary_embedding" in target for target in found), found
+    assert "expected _C.rotary_embedding.default" in record.fusions[0].text
+
+
+def test_nothing_is_fused_when_it_is_not_wanted(engine, monkeypatch):
+    monkeypatch.setenv("REGRAFT_FUSE", "0")
+    record, found = compare(layer)
+    assert not record.fusions and "_C.rotary_embedding.default" in found
+
+
+def test_a_kernel_that_breaks_its_contract_is_not_fused_away(engine, monkeypatch):
+    """What it gives is what the program is used to."""
+    from regraft import library
+    original = library.Context.graph
+
+    def graph(self, *arrays):
+        self.keep_copies("_C.rotary_embedding.default", "it is known to be broken")
+        return original(self, *arrays)
+    monkeypatch.setattr(library.Context, "graph", graph)
+    record, found = compare(layer)
+    assert not fired(record) and "_C.rotary_embedding.default" in found
+    assert "it is known to be broken" in [fusion.text for fusion in record.fusions]
+
+
+def test_a_fusion_that_is_not_proved_is_not_handed_back(engine, monkeypatch):
+    from regraft import library
+    monkeypatch.setattr(library.Context, "prove", lambda *arguments: library.Proof(
+        0, b"out0", b"made to fail", b"", b""))
+    graphs = Graphs()
+    graphs.run(layer, inputs(layer))
+    assert graphs.records[0].outcome == "left"
+    assert not any(target.startswith("regraft.") for target in targets(graphs.after[0].graph))
