@@ -88,6 +88,7 @@ static bool known_starts(const struct pieces *pieces) {
 
 static void sort_pieces(struct prover *prover, struct pieces *pieces) {
     bool by_text = false;
+    if (pieces->count < 2) return;
     if (known_starts(pieces)) {
         qsort(pieces->items, pieces->count, sizeof *pieces->items, compare_from);
         return;
@@ -138,6 +139,7 @@ static int compare_terms(const void *a, const void *b) {
 
 struct pieces pieces_in_one_form(struct prover *prover, const struct pieces *pieces) {
     struct pieces result = {0};
+    if (pieces->count < 2) return *pieces;
     struct piece *sorted = arena_copy(prover->arena, pieces->items, pieces->count * sizeof *sorted);
     bool any = false;
     qsort(sorted, pieces->count, sizeof *sorted, compare_terms);
