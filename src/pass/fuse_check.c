@@ -2,9 +2,10 @@
  * (rule/instance.h), which its own conditions allow. */
 #include "ir/effect.h"
 #include "pass/fuse.h"
+#include "rule/condition.h"
 #include "rule/instance.h"
 
-enum { most_instances = 96, enough_matches = 24 };
+enum { most_instances = 24, enough_matches = 8 };
 
 /* `tokens = 3, width = 8, T = bf16`: the instance, as far as a type depends on it. */
 static const char *instance_text(struct arena *arena, const struct match *match) {
@@ -90,9 +91,25 @@ static regraft_status check_instance(struct context *context, struct context *sc
     return REGRAFT_OK;
 }
 
+/* A comparison that fails whatever the names stand for. */
+static bool never_fires(struct context *context, const struct rule *rule) {
+    struct match match = {.rule = rule,
+                          .values = arena_array(context->arena, struct node *, rule->match.variables.count),
+                          .attributes = arena_array(context->arena, struct attribute_binding, rule->attributes.count)};
+    struct matcher matcher = {.context = context, .arena = context->arena, .match = &match};
+    for (size_t i = 0; i < rule->conditions.count; i++) {
+        const struct condition *condition = &rule->conditions.items[i];
+        if (condition->comparison != compare_holds && !condition->rounding &&
+            condition_holds(&matcher, condition, NULL) == answer_no)
+            return true;
+    }
+    return false;
+}
+
 regraft_status fuse_check_rule(struct context *context, const struct rule *rule) {
     size_t matched = 0;
     regraft_status status = REGRAFT_OK;
+    if (never_fires(context, rule)) return REGRAFT_OK;
     for (uint64_t seed = 1; seed <= most_instances && matched < enough_matches && status == REGRAFT_OK; seed++) {
         struct context scratch = *context;
         scratch.arena = arena_child(context->arena);

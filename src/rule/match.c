@@ -506,9 +506,10 @@ static bool solve(struct matcher *matcher, const struct goal *goal) {
 
 void matcher_init(struct matcher *matcher, struct graph *graph, struct memory *memory, struct arena *arena) {
     *matcher = (struct matcher){.graph = graph, .context = graph->context, .memory = memory, .arena = arena};
-    matcher->trail = arena_array(arena, struct trail, matcher_most_trail);
-    matcher->goals = arena_array(arena, struct goal, matcher_most_goals);
-    matcher->deferred = arena_array(arena, struct deferred, matcher_most_deferred);
+    matcher->trail =
+        arena_allocate(arena, matcher_most_trail * sizeof *matcher->trail); /* stacks, written before read */
+    matcher->goals = arena_allocate(arena, matcher_most_goals * sizeof *matcher->goals);
+    matcher->deferred = arena_allocate(arena, matcher_most_deferred * sizeof *matcher->deferred);
 }
 
 bool match_has_call(const struct match *match, const struct node *node) {
