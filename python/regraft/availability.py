@@ -72,6 +72,14 @@ def _reason(name, found, graph, devices):
         return str(error)
 
 
+def _missing(name):
+    packet = name.rpartition(".")[0]
+    if packet.startswith("regraft.") and packet in layers.FITS:
+        with contextlib.suppress(layers.Unknown):
+            return layers.reason(packet) or f"{name} is not registered in this PyTorch"
+    return f"{name} is not registered in this PyTorch"
+
+
 def _devices(graph):
     values = (node.meta.get("val") for node in graph.nodes)
     return {value.device.type for value in values if isinstance(value, torch.Tensor)}
@@ -86,7 +94,6 @@ def declare(context, graph):
         if name.split(".")[0] in ("aten", "prims"):
             continue
         found = registered(name)
-        reason = (f"{name} is not registered in this PyTorch" if found is None
-                  else _reason(name, found, graph, devices))
+        reason = _missing(name) if found is None else _reason(name, found, graph, devices)
         if reason:
             context.unavailable(name, reason)

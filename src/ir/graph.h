@@ -172,12 +172,13 @@ struct graph {
     const struct parameters *parameters; /* that the pipeline gives it (pass/parameter.h) */
     VECTOR(struct graph_piece) pieces;   /* empty: the graph is not cut */
     uint32_t node_limit;
-    bool changed;          /* since it was read: then liveness is printed anew */
-    bool prints_frees;     /* the text frees names (`x = None`), as FX does */
-    bool explain_fusions;  /* `fuse` records failures too, not only what fired */
-    bool order_stays;      /* of a live graph: place does not move readers; its compiler may order them anew */
-    bool placed;           /* every write names its buffer: the stage after `place` */
-    bool traced;           /* contracts_note_traced was here */
+    bool changed;         /* since it was read: then liveness is printed anew */
+    bool prints_frees;    /* the text frees names (`x = None`), as FX does */
+    bool explain_fusions; /* `fuse` records failures too, not only what fired */
+    bool
+        order_stays; /* of a live graph: place does not move readers; Inductor may compute them late (docs/pytorch.md) */
+    bool placed;     /* every write names its buffer: the stage after `place` */
+    bool traced;     /* contracts_note_traced was here */
     bool owned_boundaries; /* only whole buffers may cross a cut */
 };
 

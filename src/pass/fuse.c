@@ -240,11 +240,18 @@ static bool has_operations(const struct graph *graph, const struct rule *rule) {
     return true;
 }
 
+/* Why neither the operation nor what would stand in for it may be called. */
+static const char *unavailable_text(const struct fusing *fusing, const struct operation *operation) {
+    const struct operation *other = operations_stand_in(fusing->graph->context->operations, operation);
+    if (!other) return operation->unavailable;
+    return text_format(fusing->graph->arena, "%s; %s", operation->unavailable, other->unavailable);
+}
+
 /* Every place where the search for such a rule would begin is a miss. */
 static void explain_unavailable(struct fusing *fusing) {
     for (size_t i = 0; i < fusing->unavailable.count; i++) {
         const struct rule *rule = fusing->unavailable.items[i];
-        const struct failure failure = {.text = find_unavailable(fusing, rule)->unavailable,
+        const struct failure failure = {.text = unavailable_text(fusing, find_unavailable(fusing, rule)),
                                         .remedy = "an operation that is registered, with a kernel for what is there",
                                         .progress = all_found};
         bool all = has_operations(fusing->graph, rule);
