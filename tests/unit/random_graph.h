@@ -455,7 +455,8 @@ static inline void write_layer(struct writer *writer) {
     struct value_text key = *pick(writer);
     char dep[24], call[24], layer[48];
     if (key.rank != 3 || key.sizes[1] < 0 || key.sizes[2] < 0) return;
-    snprintf(layer, sizeof layer, "'layer_%d_%d_%d'", abs(key.sizes[0]), key.sizes[1], key.sizes[2]);
+    const char *symbol = key.sizes[0] < 0 ? "s" : ""; /* a multiple of s0 */
+    snprintf(layer, sizeof layer, "'layer_%s%d_%d_%d'", symbol, abs(key.sizes[0]), key.sizes[1], key.sizes[2]);
     const char *value = of_sizes(writer, 3, key.sizes), *query = of_sizes(writer, 3, key.sizes);
     new_name(writer, dep);
     line(writer, dep, "vllm.unified_kv_cache_update.default(%s, %s, %s)", key.name, value, layer);
