@@ -155,30 +155,24 @@ regraft_status regraft_live_operation(regraft_live *live, const char *schema, si
     LEAVE(operations_declare(context->operations, &context->diagnostics, source, stateless != 0));
 }
 
-static regraft_status keep_copies(struct live *live, const char *operation, const char *why) {
+/* Notes why something holds of an operation; `set` is false when there is none of that name. */
+static regraft_status note_why(struct live *live, bool (*set)(struct operations *, struct text, const char *),
+                               const char *operation, const char *why) {
     struct context *context = live->context;
     const char *reason = text_string(context->arena, text_of(why));
-    return operations_keep_copies(context->operations, text_of(operation), reason)
+    return set(context->operations, text_of(operation), reason)
                ? REGRAFT_OK
                : live_fail(live, "there is no operation '%s'", operation);
 }
 
 regraft_status regraft_live_keep_copies(regraft_live *live, const char *operation, const char *why) {
     ENTER(internal(live)->context);
-    LEAVE(keep_copies(internal(live), operation, why));
-}
-
-static regraft_status set_unavailable(struct live *live, const char *operation, const char *why) {
-    struct context *context = live->context;
-    const char *reason = text_string(context->arena, text_of(why));
-    return operations_set_unavailable(context->operations, text_of(operation), reason)
-               ? REGRAFT_OK
-               : live_fail(live, "there is no operation '%s'", operation);
+    LEAVE(note_why(internal(live), operations_keep_copies, operation, why));
 }
 
 regraft_status regraft_live_unavailable(regraft_live *live, const char *operation, const char *why) {
     ENTER(internal(live)->context);
-    LEAVE(set_unavailable(internal(live), operation, why));
+    LEAVE(note_why(internal(live), operations_set_unavailable, operation, why));
 }
 
 /* ---- graphs ---- */

@@ -60,16 +60,9 @@ static bool join(struct prover *prover, struct piece *a, const struct piece *b) 
     return false;
 }
 
-static const char *printed(struct prover *prover, symint integer) {
-    struct builder text;
-    builder_init(&text, prover->arena);
-    symint_print(&text, integer);
-    return text.data;
-}
-
 static bool goes_before(struct prover *prover, const struct piece *a, const struct piece *b, bool by_text) {
     if (!by_text) return surely_less(prover, a->from, b->from);
-    return strcmp(printed(prover, a->from), printed(prover, b->from)) < 0;
+    return strcmp(symint_string(prover->arena, a->from), symint_string(prover->arena, b->from)) < 0;
 }
 
 static int compare_from(const void *a, const void *b) {
@@ -132,6 +125,7 @@ void pieces_normalise(struct prover *prover, struct pieces *pieces) {
     }
 }
 
+/* Only brings equal ones together: their order is that of addresses in this run. */
 static int compare_terms(const void *a, const void *b) {
     uintptr_t x = (uintptr_t)((const struct piece *)a)->term, y = (uintptr_t)((const struct piece *)b)->term;
     return x < y ? -1 : x > y;
