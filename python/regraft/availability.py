@@ -80,16 +80,11 @@ def _missing(name):
     return f"{name} is not registered in this PyTorch"
 
 
-def _devices(graph):
-    values = (node.meta.get("val") for node in graph.nodes)
-    return {value.device.type for value in values if isinstance(value, torch.Tensor)}
-
-
-def declare(context, graph):
-    """Tells the library which operations its rules may call, and why not the others."""
+def declare(context, graph, devices):
+    """Tells the library which operations its rules may call, and why not the others. `devices`: the kinds that the graph's values
+    are on."""
     with contextlib.suppress(RuntimeError):  # then they are not there
         operations.register()
-    devices = _devices(graph)
     for name in library.rule_operations():
         if name.split(".")[0] in ("aten", "prims"):
             continue

@@ -2,21 +2,16 @@
 
 When anything fails the graph is put back as it was. Nodes that stay keep their identity, name and metadata; only their
 arguments and their place change."""
-import contextlib
 import operator
 import struct
-import typing
 from array import array
 
 import sympy
 import torch
-from torch._dispatch.python import enable_python_dispatcher
-from torch._subclasses.fake_tensor import FakeTensor, in_kernel_invocation_manager
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
-from torch.utils import _pytree as pytree
 
 from . import importer as numbers
 from .importer import Unsupported
+from .values import Values
 
 KEPT, ARGUMENTS, NEW = range(3)
 
@@ -25,8 +20,7 @@ class Exporter:
     def __init__(self, graph, importer, keep_clones=True):
         self.graph, self.importer, self.keep_clones = graph, importer, keep_clones
         self.operators = {text: function for function, text in numbers.OPERATORS.items()}
-        self.targets = {}
-        self.recipes = {}  # how values of calls with such arguments are made: evaluating one takes milliseconds
+        self.values = Values(importer)
         self.dead = []  # new nodes that others have taken the place of
         self.undo = []  # what to do, last first, to get the graph back
 
@@ -136,9 +130,10 @@ class Exporter:
         if kind not in (numbers.CALL, numbers.GETITEM, numbers.OPERATOR, numbers.FUNCTION):
             raise Unsupported("the library made a node that is no call")
         with self.graph.inserting_after(last):
-            node = self.graph.create_node("call_function", self._target(kind, self.importer.text(target)), args, kwargs,
+            node = self.graph.create_node("call_function", self._target(kind, self.importer.text(target)),
                                           name=self.importer.text(name))
         self.undo.append(lambda: self.graph.erase_node(node))
+        node.args, node.kwargs = args, kwargs  # given at once, each would be searched for raw SymInts
         self.fresh[handle] = node
         self.new.add(node)
         if source in self.traces:
@@ -202,71 +197,11 @@ class Exporter:
 
     # ---- the values of new nodes ----
 
-    def _evaluate(self, node):
-        """The fake value of a call."""
-        if self._of_target(node.target).gives_nothing:
-            return None
-
-        def fake(argument):
-            if "val" not in argument.meta:
-                raise Unsupported(f"{argument.name}, which {node.name} needs, has no value")
-            return argument.meta["val"]
-        base = fake(node.args[0]) if node.args and isinstance(node.args[0], torch.fx.Node) else None
-        if node.target is operator.getitem and isinstance(base, (list, tuple)):
-            return base[node.args[1]]
-        key = self._key(node)
-        if key in self.recipes:
-            return self.recipes[key](base)
-        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), fake)
-        with self._fake_mode(), enable_python_dispatcher():
-            value = node.target(*args, **kwargs)
-        recipe = _recipe(value, base, args, kwargs) if key else None
-        if recipe:
-            self.recipes[key] = recipe
-        return value
-
-    def _key(self, node):
-        """What decides the layout of a value of PyTorch's own operations; None for others."""
-        if getattr(node.target, "namespace", None) not in numbers.STATELESS_NAMESPACES:
-            return None
-        return (node.target, *map(self._part_of_key, node.args), *node.kwargs,
-                *map(self._part_of_key, node.kwargs.values()))
-
-    def _part_of_key(self, argument):
-        value = argument.meta["val"] if isinstance(argument, torch.fx.Node) else None
-        if isinstance(value, FakeTensor):
-            return self.importer.type(value), self.importer.dimension(value.storage_offset())
-        return repr(argument)
-
-    def _of_target(self, target):
-        found = self.targets.get(target)
-        if found is None:
-            nothing = isinstance(target, torch._ops.OpOverload) and not target._schema.returns
-            found = self.targets[target] = Target(nothing, numbers.owes_strides(target))
-        return found
-
-    def _compare(self, node, value, words):
-        """The library and PyTorch must agree on what the node gives."""
-        theirs, ours = self.importer.type(value), words[5]
-        if ours != numbers.TYPE_UNKNOWN and ours != theirs and not self.importer.context.same_type(ours, theirs):
-            raise Unsupported(f"{node.name}: PyTorch gives {value}, which is not what regraft expects")
-
-    def _set_eager_values(self, node):
-        """Strides that the operation is owed: those that it is given here."""
-        if not self._of_target(node.target).owes_strides:
-            return
-        node.meta["eager_input_vals"] = (tuple(map(_value_of, node.args)),
-                                         {name: _value_of(argument) for name, argument in node.kwargs.items()})
-
     def _propagate(self, changed):
         """Values of new nodes. Nodes that stay keep theirs: where one now lies in another's memory, Inductor's own update of
         fake tensors, which follows every custom pass, finds its changed arguments and gives it a value in that memory."""
-        for node, words in changed:
-            if node in self.new:
-                value = self._evaluate(node)
-                self._compare(node, value, words)
-                node.meta["val"] = value
-                self._set_eager_values(node)
+        new = [(node, words[5]) for node, words in changed if node in self.new]
+        self.values.give([node for node, _ in new], [number for _, number in new])
 
     # ---- clones ----
 
@@ -322,90 +257,9 @@ class Exporter:
                 if user not in self.removed:
                     raise Unsupported(f"{node.name} was removed, but {user.name} uses it")
 
-    @contextlib.contextmanager
-    def _fake_mode(self):
-        fake = next((node.meta["val"] for node in self.importer.nodes if isinstance(node.meta.get("val"), FakeTensor)), None)
-        if fake is None:
-            yield
-            return
-        mode = fake.fake_mode
-        cached = mode.cache_enabled
-        mode.cache_enabled = False  # with symbolic sizes its bookkeeping takes longer than the operation
-        try:
-            with mode:
-                yield
-        finally:
-            mode.cache_enabled = cached
-
 
 # What a new node takes from the one that it stands for.
 TRACE_KEYS = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "original_aten")
-
-
-class Target(typing.NamedTuple):
-    """What is asked of each call of an operation."""
-    gives_nothing: bool
-    owes_strides: bool
-
-
-def _value_of(argument):
-    if isinstance(argument, torch.fx.Node):
-        return argument.meta.get("val")
-    if isinstance(argument, (list, tuple, dict, slice)):
-        return torch.fx.map_arg(argument, lambda node: node.meta.get("val"))
-    return argument
-
-
-def _map(function, value):
-    """Of one view, or of a list of them."""
-    return [function(item) for item in value] if isinstance(value, list) else function(value)
-
-
-@contextlib.contextmanager
-def _on_meta(mode):
-    """Fake tensors are their meta tensors, as where PyTorch takes a value from its cache: a tenth of the time of a call."""
-    guards = mode.shape_env.suppress_guards() if mode.shape_env else contextlib.nullcontext()
-    with in_kernel_invocation_manager(mode), guards:
-        yield
-
-
-def _window(base, sizes, strides, offset):
-    with _on_meta(base.fake_mode):
-        view = base.as_strided(sizes, strides, offset)
-    return FakeTensor(base.fake_mode, view, base.fake_device)
-
-
-def _fresh(like):
-    with _on_meta(like.fake_mode):
-        tensor = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype, device="meta")
-    return FakeTensor(like.fake_mode, tensor, like.fake_device)
-
-
-def _recipe(value, base, args, kwargs):
-    """A function from the first argument to the value of a call, for all calls with the same key as one that gave `value`;
-    None when there is none."""
-    if value is base:
-        return lambda base: base
-    if isinstance(base, FakeTensor) and _lies_in(value, base):
-        windows = _map(lambda view: (view.shape, view.stride(), view.storage_offset()), value)
-        return lambda base: _map(lambda window: _window(base, *window), windows)
-    if not isinstance(value, FakeTensor) or value.requires_grad or free_unbacked_symbols(value):
-        return None
-    given = [tensor for tensor in pytree.tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)]
-    if value.layout is not torch.strided or any(_storage(tensor) == _storage(value) for tensor in given):
-        return None
-    return lambda base: _fresh(value)
-
-
-def _storage(tensor):
-    return tensor.untyped_storage()._cdata
-
-
-def _lies_in(value, base):
-    """Whether all of a result is memory of the argument."""
-    views = value if isinstance(value, list) else [value]
-    return all(isinstance(view, FakeTensor) and view.dtype == base.dtype and view is not base
-               and _storage(view) == _storage(base) for view in views)
 
 
 def _words(data):

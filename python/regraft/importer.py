@@ -182,6 +182,14 @@ class Importer:
             return self.tuples[items]
         return TYPE_UNKNOWN
 
+    def type_of(self, node):
+        """Of the value of a node of the graph."""
+        return self.node_words[10 * self.places[node] + 3]
+
+    def devices(self):
+        """The kinds of devices that values of the graph are on."""
+        return {device.type for _, device, *_ in self.types}
+
     # ---- operations ----
 
     def _operation(self, target):

@@ -1,6 +1,7 @@
 #include "rule/definition.h"
 
 #include "fx/fx.h"
+#include "ir/effect.h"
 #include "rule/builtin.h"
 
 struct definitions {
@@ -35,4 +36,11 @@ regraft_status definitions_find(struct definitions *definitions, const struct op
         *slot = *definition;
     }
     return REGRAFT_OK;
+}
+
+regraft_status definitions_of_call(struct definitions *definitions, const struct node *node,
+                                   struct graph **definition) {
+    const struct operation *operation = node_called_operation(node);
+    *definition = NULL;
+    return operation ? definitions_find(definitions, operation, definition) : REGRAFT_OK;
 }

@@ -11,6 +11,9 @@ regraft_status definitions_open(struct context *context, struct definitions **de
 regraft_status definitions_find(struct definitions *definitions, const struct operation *operation,
                                 struct graph **definition);
 
+/* The definition of what a node calls, in whatever encoding; NULL when it calls nothing that has one. */
+regraft_status definitions_of_call(struct definitions *definitions, const struct node *node, struct graph **definition);
+
 /* Puts its definition in the place of every call that has one, raw or auto_functionalized; the types are inferred. Stays:
  * auto_functionalized_v2 (`unify-functionalized` removes those), and a call whose result is used other than item by
  * item. `count` is the number of calls that were replaced. */

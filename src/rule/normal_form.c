@@ -1,5 +1,4 @@
 /* One form for one meaning: graphs without fused operations. */
-#include "ir/effect.h"
 #include "ir/infer.h"
 #include "rule/definition.h"
 
@@ -10,9 +9,8 @@ regraft_status graph_normal_form(struct graph *graph, struct graph **result) {
     *result = graph;
     TRY(definitions_open(graph->context, &definitions));
     for (const struct node *node = graph->first; node && !needed; node = node->next) {
-        const struct operation *operation = node_called_operation(node);
-        struct graph *definition = NULL;
-        if (operation) TRY(definitions_find(definitions, operation, &definition));
+        struct graph *definition;
+        TRY(definitions_of_call(definitions, node, &definition));
         needed = definition;
     }
     if (!needed) return REGRAFT_OK;

@@ -74,14 +74,21 @@ def projections(x, w):
     return q, kv_c * 2, k_pe.unsqueeze(1)
 
 
-def layer(x, w, positions, table, scale):
+def layer(x, w, positions, table, scale, name="a"):
     """Latent attention with the cache of a layer."""
     q, kv_c, k_pe = projections(x, w)
     C.rotary_embedding(positions, q[..., 2 * WIDTH:], k_pe, WIDTH, table, False)
-    done = VLLM.unified_mla_kv_cache_update(kv_c, k_pe, "a", "auto", scale)
+    done = VLLM.unified_mla_kv_cache_update(kv_c, k_pe, name, "auto", scale)
     output = torch.empty(x.shape[0], RANK, dtype=x.dtype)
-    VLLM.unified_mla_attention_with_output(q, kv_c, k_pe, output, "a", kv_cache_dummy_dep=done)
+    VLLM.unified_mla_attention_with_output(q, kv_c, k_pe, output, name, kv_cache_dummy_dep=done)
     return output
+
+
+def layers(x, w, positions, table, scale):
+    """Three of them."""
+    for name in "abc":
+        x = x + layer(x, w, positions, table, scale, name)[:, :x.shape[1]].tanh()
+    return x
 
 
 def spelled(x, w, positions, table, scale):
@@ -123,7 +130,7 @@ def inputs(model, tokens=6, dtype=torch.float32):
     made = [torch.randn(tokens, 12, generator=generator).to(dtype), torch.randn(12, columns, generator=generator).to(dtype),
             torch.randperm(32, generator=generator)[:tokens], torch.cat((angles.cos(), angles.sin()), -1).to(dtype),
             torch.ones(1)]
-    LAYERS["a"] = Layer(tokens, dtype)
+    LAYERS.update({name: Layer(tokens, dtype) for name in "abc"})
     if model is given:
         made += [torch.zeros(BLOCKS, BLOCK, RANK + WIDTH, dtype=dtype), LAYERS["a"].slots]
     if model is grouped:

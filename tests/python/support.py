@@ -8,7 +8,10 @@ import subprocess
 import warnings
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.backends.common import aot_autograd
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils import _pytree as pytree
 
 from conftest import ROOT, TRACE
 from regraft import bridge, options
@@ -37,6 +40,27 @@ def assert_same(expected, found, tolerance=1e-5):
             assert torch.allclose(a, b, rtol=tolerance, atol=tolerance), f"{kind} {index} differs: {a} {b}"
 
 
+def description(value, given):
+    """All that a later pass may ask of a fake value: layouts, and which of the tensors `given` share its memory."""
+    if isinstance(value, (list, tuple)):
+        return type(value), [description(item, given) for item in value]
+    if not isinstance(value, torch.Tensor):
+        return str(value)
+    storages = [tensor.untyped_storage()._cdata == value.untyped_storage()._cdata for tensor in given]
+    return (type(value), str(value.shape), str(value.stride()), str(value.storage_offset()), value.dtype, value.device,
+            value.layout, value.requires_grad, value.fake_mode, storages)
+
+
+def assert_propagated(nodes, mode):
+    """The values of nodes are those that PyTorch's propagation of fake tensors gives."""
+    for node in nodes:
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda argument: argument.meta["val"])
+        given = [tensor for tensor in pytree.tree_leaves((args, kwargs)) if isinstance(tensor, FakeTensor)]
+        with mode, enable_python_dispatcher():
+            expected = node.target(*args, **kwargs)
+        assert description(node.meta["val"], given) == description(expected, given), node.format_node()
+
+
 class Graphs:
     """A backend that runs each functional graph as it is after `change`; keeps what was there before and after."""
 
@@ -47,8 +71,12 @@ class Graphs:
 
     def _compile(self, module, example_inputs):
         self.before.append(copy.deepcopy(module))
+        old = set(module.graph.nodes)
         self.records.append(self.change(module.graph))
         module.graph.lint()
+        mode = torch._guards.detect_fake_mode([node.meta.get("val") for node in old])
+        assert_propagated([node for node in module.graph.nodes if node not in old], mode)
+        assert not mode.in_kernel_invocation
         module.recompile()
         self.after.append(module)
 

@@ -1,6 +1,7 @@
 """Fused operations in live graphs: where they are put in, where not and why, and what they compute."""
 import pytest
 import torch
+import fusion_models
 from fusion_models import LAYERS, given, grouped, inputs, layer, spelled
 from support import Graphs, assert_same, run, targets
 
@@ -51,6 +52,21 @@ def test_the_cache_of_a_layer(engine, dtype, dynamic):
     called = "regraft.fused_rope_unified_mla_kv_cache_update.default"
     assert fired(record) == [("rope-mla-cache", called)]
     assert called in found and "_C.rotary_embedding.default" not in found and not record.copies
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_the_value_of_a_fused_call_is_propagated_once(engine, monkeypatch, dynamic):
+    """It does not depend on the layer's name. Graphs compares each with what propagation gives."""
+    from regraft.values import Values
+    original, propagated = Values._propagate, []
+
+    def propagate(self, node, *rest):
+        propagated.append(str(node.target))
+        return original(self, node, *rest)
+    monkeypatch.setattr(Values, "_propagate", propagate)
+    record, found = compare(fusion_models.layers, dynamic=dynamic)
+    called = "regraft.fused_rope_unified_mla_kv_cache_update.default"
+    assert found.count(called) == len(fired(record)) == 3 and propagated.count(called) == 1
 
 
 @pytest.mark.parametrize("model, rule, called", [

@@ -51,6 +51,30 @@ def test_nodes_that_stay_are_the_same_objects():
     assert call.meta["eager_input_vals"][1]["q"].stride() == (16, 1)
 
 
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_the_values_of_equal_layers_are_propagated_once(monkeypatch, dynamic):
+    """Graphs compares each with what propagation gives."""
+    from regraft.values import Values
+    original, propagated = Values._propagate, []
+
+    def propagate(self, node, *rest):
+        propagated.append(node.target)
+        return original(self, node, *rest)
+    monkeypatch.setattr(Values, "_propagate", propagate)
+
+    def model(x, w, positions):
+        for layer in range(4):
+            x = x + MODELS["heads"](x, w, positions)[:, :1] + MODELS["slices"](x, w, positions)[:, :1]
+        return x
+    graphs = Graphs()
+    found = graphs.run(model, inputs("qkv"), dynamic)
+    assert_same(run(model, inputs("qkv")), found, 1e-3)
+    (record,), (module,) = graphs.records, graphs.after
+    assert record.outcome == "changed"
+    views = [target for target in targets(module.graph) if target.startswith("aten.") and "add" not in target]
+    assert len(views) > 3 * len(propagated) > 0, (views, propagated)
+
+
 def test_the_report_names_every_copy():
     graphs = Graphs()
     graphs.run(MODELS["old_values"], inputs("old_values"))

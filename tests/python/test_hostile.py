@@ -73,18 +73,20 @@ def test_an_exception_at_each_call_across_the_bridge(monkeypatch):
         assert f"Boom: {name}" in left_alone("escape").reason
 
 
-@pytest.mark.parametrize("step", ["_make", "_set_arguments", "_place", "_evaluate", "_compare", "_check_removed"])
+@pytest.mark.parametrize("step", ["_make", "_set_arguments", "_place", "_value", "_propagate", "_compare", "_check_removed"])
 def test_an_exception_while_the_graph_is_changed(monkeypatch, step):
     from regraft.exporter import Exporter
-    original, count = getattr(Exporter, step), [0]
+    from regraft.values import Values
+    owner = Values if step in ("_value", "_propagate", "_compare") else Exporter
+    original, count = getattr(owner, step), [0]
 
     def fail(self, *arguments):
         count[0] += 1
         result = original(self, *arguments)
-        if count[0] == (1 if step in ("_check_removed", "_place") else 2):
+        if count[0] == (1 if step in ("_check_removed", "_place", "_propagate") else 2):
             raise Boom(step)
         return result
-    monkeypatch.setattr(Exporter, step, fail)
+    monkeypatch.setattr(owner, step, fail)
     assert "Boom" in left_alone("escape").reason
 
 
