@@ -109,6 +109,27 @@ static const char *reads_target(struct placing *placing, struct node *update, st
                : NULL;
 }
 
+static bool keeps_strides(struct placing *placing, const struct node *update, const struct node *base) {
+    return layout_same(placing->graph->context->symbols, &update->type->layout, &base->type->layout) == answer_yes;
+}
+
+/* Whether the base can be copied to memory of the strides that the new version has; as_strided counts in those of the base. */
+static bool can_copy_base(struct placing *placing, const struct node *update, const struct node *base) {
+    const struct layout *layout = &update->type->layout;
+    if (keeps_strides(placing, update, base)) return placing_can_copy(placing, base);
+    return layout->strides && !node_is(update, operation_aten_as_strided_scatter_default) &&
+           placing_can_allocate(placing, layout);
+}
+
+static regraft_status copy_base(struct placing *placing, struct node *update, struct node *base, const char *reason,
+                                struct node **result) {
+    struct node *copy;
+    if (keeps_strides(placing, update, base)) return placing_copy(placing, update, base, reason, result);
+    TRY(placing_copy_as(placing, update, base, &update->type->layout, result, &copy));
+    placing_record(placing, copy, base, reason, "an update that gives the strides of its base", false);
+    return REGRAFT_OK;
+}
+
 /* Why the update cannot be written into its base; *there: it need not be, the new value stands in its place already. */
 static regraft_status update_obstacle(struct placing *placing, struct node *update, struct node *base,
                                       const char **reason, bool *there) {
@@ -116,8 +137,7 @@ static regraft_status update_obstacle(struct placing *placing, struct node *upda
     bool window = update_view(update) != operation_unknown;
     *there = false;
     *reason = "the new version has other strides";
-    if (layout_same(placing->graph->context->symbols, &update->type->layout, &base->type->layout) != answer_yes)
-        return REGRAFT_OK;
+    if (!keeps_strides(placing, update, base)) return REGRAFT_OK;
     if (window) TRY(insert_target(placing, update, base, &target));
     *there = window && source && stands_in(placing, source, target);
     *reason = *there ? placing_raw_write(placing, base, update) : placing_obstacle(placing, target, update);
@@ -146,11 +166,11 @@ regraft_status place_update(struct placing *placing, struct node *update) {
         return REGRAFT_OK;
     }
     TRY(update_obstacle(placing, update, base, &reason, &there));
-    if (reason && !placing_can_copy(placing, base)) { /* the update allocates by itself */
+    if (reason && !can_copy_base(placing, update, base)) { /* the update allocates by itself */
         placing_record(placing, update, update, reason, "the later reader standing before the write", false);
         return REGRAFT_OK;
     }
-    if (reason) TRY(placing_copy(placing, update, base, reason, &target));
+    if (reason) TRY(copy_base(placing, update, base, reason, &target));
     if (!there) TRY(write_into(placing, update, target));
     graph_remark(placing->graph, update, true, "is %.*s: %s", TEXT_ARGS(target->name),
                  there    ? "the new value stands in its place already"
