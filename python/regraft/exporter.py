@@ -99,8 +99,9 @@ class Exporter:
     def _operation(self, text):
         found = self.importer.by_text.get(text)
         if found is None:
-            namespace, name, overload = text.split(".")
-            found = getattr(getattr(getattr(torch.ops, namespace), name), overload)
+            found = torch.ops
+            for name in text.split("."):  # those of higher order have no overloads
+                found = getattr(found, name)
         return found
 
     def _target(self, kind, text):

@@ -132,9 +132,12 @@ static struct node *item_of(const struct call *call, int64_t index) {
     return NULL;
 }
 
+/* Whether everything that has to be copied can be. */
 static bool can_copy_all(struct call *call) {
     for (size_t i = 0; i < call->count; i++)
-        if (!placing_can_copy(call->placing, call->written[i].value)) return false;
+        if (!placing_can_copy(call->placing, call->written[i].value) &&
+            (call->operation->copied || call_obstacle(call, i)))
+            return false;
     return true;
 }
 
@@ -247,7 +250,10 @@ static regraft_status replace_items(struct call *call, struct node *raw) {
         int64_t index = item->arguments[1].integer;
         for (size_t i = 0; i < call->count; i++)
             if (call->written[i].item == index) value = call->written[i].target;
-        if (!value && index == 0 && call->operation->schema.return_count == 1) value = raw;
+        if (!value && index == 0 && call->operation->schema.return_count == 1) {
+            value = raw;
+            if (raw->type->kind == type_unknown) raw->type = item->type; /* what it was traced with */
+        }
         if (value) {
             TRY(placing_replace(placing, item, value));
         } else {

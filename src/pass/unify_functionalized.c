@@ -5,8 +5,8 @@
  *     x = slice(b, 1, ...); call = auto_functionalized(op, ..., x = x)                              -> (returns, new x)
  *     new b = slice_scatter(b, call[1], 1, ...)
  *
- * Legal when the windows that one call writes in one base do not overlap: v2 writes them into one clone of the base, v1 into
- * clones of their own. Otherwise the call stays as it is. The encoding: torch/_higher_order_ops/auto_functionalize.py. */
+ * Legal when the windows that one call writes in one base do not overlap, each other or themselves: v2 writes them into one
+ * clone of the base, v1 into clones of their own. Otherwise the call stays as it is. The encoding: torch/_higher_order_ops/auto_functionalize.py. */
 #include "ir/contract.h"
 #include "pass/pass.h"
 #include "pass/window.h"
@@ -42,18 +42,30 @@ static const struct value *view_key(const struct unification *unification, struc
 
 /* ---- reading the view keys ---- */
 
+/* A view of the base with the keys as they were given: whatever carries a symbolic integer carries it still. */
+static regraft_status insert_view_of(struct unification *unification, enum operation_id id, struct node *base,
+                                     const struct value *const keys[3], struct node **view) {
+    struct graph *graph = unification->graph;
+    struct node *node =
+        graph_insert_call(graph, unification->call, operations_by_id(graph->context->operations, id), 4);
+    value_set_node(node, &node->arguments[0], base);
+    for (size_t i = 0; i < 3; i++) {
+        value_copy(node, &node->arguments[1 + i], keys[i]);
+        node->arguments[1 + i].keyword = TEXT("");
+    }
+    node->location = unification->call->location;
+    *view = node;
+    return infer_node(node);
+}
+
 static regraft_status insert_slice_of(struct unification *unification, struct node *base,
                                       const struct value *const keys[3], struct node **view) {
-    struct graph *graph = unification->graph;
-    symint integers[3];
     for (size_t i = 0; i < 3; i++) {
-        integers[i] = value_as_symint(graph->context, keys[i]);
-        if (!integers[i]) {
-            unification->refused = "a slice key is not an integer";
-            return REGRAFT_OK;
-        }
+        if (value_as_symint(unification->graph->context, keys[i])) continue;
+        unification->refused = "a slice key is not an integer";
+        return REGRAFT_OK;
     }
-    return insert_view(graph, unification->call, operation_aten_slice_Tensor, base, integers, 3, view);
+    return insert_view_of(unification, operation_aten_slice_Tensor, base, keys, view);
 }
 
 /* as_strided with the recorded sizes: as ordinary views where the base's layout allows, else as it is. */
@@ -74,16 +86,10 @@ static regraft_status insert_strided(struct unification *unification, struct nod
     if (place->exact)
         TRY(window_take(graph, unification->call, base, &place->window, &window, &written->chain, &found));
     if (found) return REGRAFT_OK;
-    struct node *node = graph_insert_call(
-        graph, unification->call, operations_by_id(graph->context->operations, operation_aten_as_strided_default), 4);
-    value_set_node(node, &node->arguments[0], base);
-    value_copy(node, &node->arguments[1], view_key(unification, name, "size"));
-    value_copy(node, &node->arguments[2], view_key(unification, name, "stride"));
-    value_set_symint(node, &node->arguments[3], offset);
-    for (size_t i = 1; i < 4; i++) node->arguments[i].keyword = TEXT("");
-    node->location = unification->call->location;
-    written->chain = (struct view_chain){{base, node}, 2};
-    return infer_node(node);
+    const struct value *const keys[] = {view_key(unification, name, "size"), view_key(unification, name, "stride"),
+                                        view_key(unification, name, "storage_offset")};
+    written->chain = (struct view_chain){{base}, 2};
+    return insert_view_of(unification, operation_aten_as_strided_default, base, keys, &written->chain.nodes[1]);
 }
 
 /* The order of the questions is read_view_information_from_args's. */
@@ -139,8 +145,18 @@ static regraft_status refresh_inserted(struct unification *unification) {
     return REGRAFT_OK;
 }
 
+/* Clones of a place that overlaps itself cannot be put back. */
+static void check_self_overlap(struct unification *unification, const struct written *written) {
+    const struct place *place = written->base < 0 ? NULL : memory_place(unification->memory, written->view);
+    bool strided = place && view_key(unification, written->name, "storage_offset"); /* else as the base */
+    if (strided && (!place->exact || place_overlaps_itself(unification->graph->context, &place->window) != answer_no))
+        unification->refused =
+            text_format(unification->graph->arena, "the place of %.*s may overlap itself", TEXT_ARGS(written->name));
+}
+
 static regraft_status check_overlap(struct unification *unification) {
     TRY(refresh_inserted(unification));
+    for (size_t i = 0; i < unification->count; i++) check_self_overlap(unification, &unification->written[i]);
     for (size_t i = 0; i < unification->count; i++)
         for (size_t j = 0; j < i; j++) {
             const struct written *a = &unification->written[i], *b = &unification->written[j];

@@ -1,8 +1,8 @@
 """Models through the bridge with their graphs run as they are: values, identity of nodes, what is left."""
 import pytest
 import torch
-from models import MODELS, inputs
-from support import Graphs, assert_same, run, targets
+from models import MODELS, inputs, later_rows
+from support import Graphs, assert_same, caught, run, targets
 
 
 @pytest.mark.parametrize("second_encoding", [False, True], ids=["v1", "v2"])
@@ -15,6 +15,18 @@ def test_values_are_those_of_eager(name, dynamic, second_encoding):
     assert [record.outcome for record in graphs.records] == ["changed"], graphs.records
     left = [target for module in graphs.after for target in targets(module.graph)]
     assert not any("auto_functionalized" in target for target in left), left
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_rows_whose_numbers_are_computed(dynamic):
+    """Other nodes carry where the written rows begin, and so do those of the new graph."""
+    graphs = Graphs()
+    found, warned = caught(lambda: graphs.run(later_rows, inputs("qkv"), dynamic))
+    assert_same(run(later_rows, inputs("qkv")), found)
+    assert not warned and [record.outcome for record in graphs.records] == ["changed"], (warned, graphs.records)
+    arguments = [argument for module in graphs.after for node in module.graph.nodes
+                 for argument in torch.utils._pytree.tree_leaves((node.args, node.kwargs))]
+    assert not any(isinstance(argument, torch.SymInt) for argument in arguments)
 
 
 # what placing may not take away; of ordinary operations in place, the writes of their results
