@@ -20,6 +20,10 @@ struct proof {
     const char *provenance;            /* what each computes there, a line; "" when not known */
 };
 
+/* Whether the graphs are the same, node for node, but for the names of nodes that are no inputs. Such graphs are equal also
+ * where prove_equal does not understand what is in them. */
+bool graphs_identical(struct graph *a, struct graph *b);
+
 /* The graphs belong to one context. All memory of the proof lives in `arena`. */
 regraft_status prove_equal(struct graph *a, struct graph *b, struct arena *arena, struct proof *proof);
 

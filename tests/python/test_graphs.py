@@ -111,6 +111,13 @@ def test_a_second_compilation_in_another_thread():
     assert not failures, failures
 
 
+def test_an_unchanged_graph_needs_no_proof():
+    """Also where the prover does not understand what is in it: how many pieces there are, a guard tells."""
+    graphs = Graphs()
+    _, warned = caught(lambda: graphs.run(lambda x: torch.sin(x.split(x.shape[0] // 2)[0]), [torch.randn(6, 4)], True))
+    assert not warned and graphs.records[0].outcome == "unchanged"
+
+
 def test_a_graph_without_anything_to_do_is_unchanged():
     graphs = Graphs()
     graphs.run(lambda x: torch.sin(x) + 1, [torch.randn(4)])
