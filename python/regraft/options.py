@@ -5,14 +5,14 @@ import os
 import pathlib
 import tempfile
 
-LIVE_PIPELINE_END = "place,dce"
+LIVE_PIPELINE_END = "place,realize-written,dce"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What a pass is to do.
 
-    pipeline      passes as in `regraft opt -p`; "": the default ones, then fuse{raised=none},place,dce
+    pipeline      passes as in `regraft opt -p`; "": the default ones, then fuse{raised=none},place,realize-written,dce
     contracts     strides that operations are owed, as in `regraft explain --contract`
     operations    a file of schemas, as in `regraft opt --ops`
     bisect_limit  run only that many passes; -1: all

@@ -18,17 +18,8 @@ static bool is_met_by(struct placing *placing, const struct node *call, size_t i
 /* as_strided(value, sizes, strides): the same elements; only strides that address nothing differ. */
 static regraft_status insert_view_as(struct placing *placing, struct node *before, struct node *value,
                                      const struct layout *layout, struct node **result) {
-    struct graph *graph = placing->graph;
-    struct node *node = graph_insert_call(
-        graph, before, operations_by_id(graph->context->operations, operation_aten_as_strided_default), 3);
-    const symint *const lists[] = {layout->sizes, layout->strides};
-    value_set_node(node, &node->arguments[0], value);
-    for (size_t i = 0; i < 2; i++) {
-        struct value *items = value_set_list(node, &node->arguments[i + 1], value_list, layout->rank);
-        for (size_t d = 0; d < layout->rank; d++) window_write(graph, node, &items[d], lists[i][d]);
-    }
-    *result = node;
-    return placing_settle(placing, node, before);
+    TRY(insert_as_strided(placing->graph, before, value, layout, NULL, result));
+    return placing_settle(placing, *result, before);
 }
 
 static regraft_status insert_contiguous(struct placing *placing, struct node *before, struct node *value,

@@ -50,6 +50,18 @@ static regraft_status insert_list_view(struct graph *graph, struct node *before,
     return infer_node(*result);
 }
 
+regraft_status insert_as_strided(struct graph *graph, struct node *before, struct node *input,
+                                 const struct layout *layout, symint offset, struct node **result) {
+    const symint *const lists[] = {layout->sizes, layout->strides};
+    *result = insert_on(graph, before, operation_aten_as_strided_default, input, offset ? 4 : 3);
+    for (size_t i = 0; i < 2; i++) {
+        struct value *items = value_set_list(*result, &(*result)->arguments[i + 1], value_list, layout->rank);
+        for (size_t d = 0; d < layout->rank; d++) window_write(graph, *result, &items[d], lists[i][d]);
+    }
+    if (offset) window_write(graph, *result, &(*result)->arguments[3], offset);
+    return infer_node(*result);
+}
+
 /* One size of a reshape may be left to PyTorch, as -1. */
 static bool can_write_shape(const struct graph *graph, const symint *sizes, size_t rank) {
     size_t open = 0;

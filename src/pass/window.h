@@ -33,6 +33,10 @@ void window_write(struct graph *graph, struct node *user, struct value *value, s
 /* Nodes with integer (list) arguments after the tensor; the type is inferred. */
 regraft_status insert_view(struct graph *graph, struct node *before, enum operation_id id, struct node *input,
                            const symint *integers, size_t count, struct node **result);
+/* aten.as_strided of these sizes and strides onto the memory of `input`, from where that begins, or (`offset` not NULL) from
+ * that element of its storage. */
+regraft_status insert_as_strided(struct graph *graph, struct node *before, struct node *input,
+                                 const struct layout *layout, symint offset, struct node **result);
 /* aten.reshape to these sizes, written as the graph writes sizes: nodes for symbols that are inputs. */
 regraft_status insert_reshape(struct graph *graph, struct node *before, struct node *input, const symint *sizes,
                               size_t rank, struct node **result);

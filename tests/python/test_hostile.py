@@ -2,19 +2,21 @@
 import pathlib
 import re
 
+import fusion_models
 import pytest
 import torch
 from models import MODELS, OPS, inputs
 from support import Graphs, assert_same, caught, run, snapshot, targets, tool
 
 from regraft import bridge, library, options
+from test_fusion import engine  # noqa: F401
 
 
 class Boom(Exception):
     pass
 
 
-def left_alone(name="qkv", model=None, arguments=None):
+def left_alone(name="qkv", model=None, arguments=None, dynamic=False):
     """Runs a model whose graph must be left as it came; its record."""
     states = []
 
@@ -26,7 +28,7 @@ def left_alone(name="qkv", model=None, arguments=None):
         return record
     graphs, model = Graphs(change), model or MODELS[name]
     arguments = arguments or inputs(name)
-    found, warnings = caught(lambda: graphs.run(model, arguments))
+    found, warnings = caught(lambda: graphs.run(model, arguments, dynamic))
     assert_same(run(model, arguments), found)
     (record,) = graphs.records
     assert record.outcome == "left"
@@ -52,25 +54,37 @@ class Watched:
         return call
 
 
-def test_an_exception_at_each_call_across_the_bridge(monkeypatch):
-    real, made = library.load(), []
-    library.known_operations()  # asked for once in a process
-    monkeypatch.setattr(library, "load", lambda: Watched(real, made.append))
-    Graphs().run(MODELS["escape"], inputs("escape"))
-    last = {name: index for index, name in enumerate(made)}  # the last call of each function has the most behind it
-    assert {"regraft_context_create", "regraft_live_strings", "regraft_live_tensor", "regraft_live_operation",
-            "regraft_live_graph", "regraft_graph_run", "regraft_live_prove", "regraft_live_edits",
-            "regraft_graph_remark", "regraft_live_same_type"} <= set(last)
-    for name, index in last.items():
-        count = [0]
+ALWAYS = {"regraft_context_create", "regraft_live_strings", "regraft_live_tensor", "regraft_live_operation",
+          "regraft_live_unavailable", "regraft_live_graph", "regraft_graph_explain_fusions", "regraft_graph_run",
+          "regraft_live_prove", "regraft_live_edits", "regraft_graph_node_count", "regraft_graph_copy_count",
+          "regraft_graph_remark", "regraft_graph_fusion_count", "regraft_live_same_type"}
+WITH_FUSIONS = {"regraft_graph_fusion", "regraft_live_string_text", "regraft_live_expression", "regraft_live_integer"}
 
-        def fail(called, index=index, count=count):
-            count[0] += 1
-            if count[0] == index + 1:
-                raise Boom(called)
-        torch._dynamo.reset()
-        monkeypatch.setattr(library, "load", lambda fail=fail: Watched(real, fail))
-        assert f"Boom: {name}" in left_alone("escape").reason
+
+@pytest.mark.parametrize("fused", [False, True], ids=["placed", "fused"])
+def test_an_exception_at_each_call_across_the_bridge(engine, monkeypatch, fused):
+    """At the last call of each function, which has the most behind it; of those that only fusions need at the first too."""
+    model, calls, dynamic = (fusion_models.layers, WITH_FUSIONS, True) if fused else (MODELS["escape"], ALWAYS, False)
+
+    def arguments():
+        return fusion_models.inputs(model) if fused else inputs("escape")
+    real, made = library.load(), []
+    Graphs().run(model, arguments(), dynamic)  # some things are asked for once in a process
+    torch._dynamo.reset()
+    monkeypatch.setattr(library, "load", lambda: Watched(real, made.append))
+    Graphs().run(model, arguments(), dynamic)
+    assert calls <= set(made), calls - set(made)
+    for name in sorted(calls if fused else set(made)):
+        for index in {len(made) - 1 - made[::-1].index(name), *([made.index(name)] if fused else [])}:
+            count = [0]
+
+            def fail(called, index=index, count=count):
+                count[0] += 1
+                if count[0] == index + 1:
+                    raise Boom(called)
+            torch._dynamo.reset()
+            monkeypatch.setattr(library, "load", lambda fail=fail: Watched(real, fail))
+            assert f"Boom: {name}" in left_alone(model=model, arguments=arguments(), dynamic=dynamic).reason
 
 
 @pytest.mark.parametrize("step", ["_make", "_set_arguments", "_place", "_value", "_propagate", "_compare", "_check_removed"])

@@ -16,7 +16,7 @@ def moving(graph):
     return graph["totals"]["launches"]["moves"]
 
 
-@pytest.mark.parametrize("name", ["qkv", "old_values", "caches", "input_changes", "escape"])
+@pytest.mark.parametrize("name", ["qkv", "normed", "old_values", "caches", "input_changes", "escape"])
 def test_kernels_that_move_data_are_those_of_the_report(name):
     expected, start = run(MODELS[name], inputs(name)), len(audits_or_none())
     with regraft.enabled():

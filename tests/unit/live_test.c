@@ -8,7 +8,8 @@
 #include "pass/pass.h"
 
 #define PLACED                                                                                                         \
-    "unify-functionalized,noop-elim,split-coalesce,cse,scatter-split-replace,dce,split-coalesce,dce,place,dce"
+    "unify-functionalized,noop-elim,split-coalesce,cse,scatter-split-replace,dce,split-coalesce,dce,place,realize-"    \
+    "written,dce"
 
 /* ---- a graph as arrays, as a binding makes them ---- */
 

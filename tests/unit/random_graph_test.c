@@ -157,7 +157,7 @@ static void add_contracts(struct context *context, uint64_t seed) {
 static void check_one(struct context *context, uint64_t seed, struct totals *totals) {
     static struct writer writer;
     const char *text = write_graph(context->arena, &writer, seed);
-    const char *placing = text_format(context->arena, "%s,place,dce", default_pipeline);
+    const char *placing = text_format(context->arena, "%s,place,realize-written,dce", default_pipeline);
     struct graph *before = read_graph(context, seed, text);
     struct bindings bindings;
     struct random_options options = {seed, false};
