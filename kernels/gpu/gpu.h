@@ -11,6 +11,7 @@ extern const char *const gpu_source_names[], *const gpu_source_texts[];
 extern const size_t gpu_source_count;
 
 enum { GPU_FORMS = 3, GPU_THREADS = 128 }; /* functions of a kernel: steps of a warp 1, 2, 4 (rope.h) */
+enum { GPU_WARPS_AT_ONCE = 64 };           /* of a multiprocessor */
 
 struct gpu_kernel {
     struct specialisation specialisation;
@@ -22,6 +23,7 @@ struct gpu_trial {
     int steps;    /* of a warp: 1, 2, 4 */
     int threads;  /* of a block */
     int measured; /* MEASURED in rope.h */
+    int chunks;   /* VALUE_CHUNKS of a value that has one head */
 };
 
 struct regraft_gpu {

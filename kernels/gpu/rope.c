@@ -15,6 +15,7 @@ struct rope_work {
     regraft_key_result key_result;
     regraft_slots slots;
     regraft_cache key_cache, value_cache;
+    int latent; /* they are parts of one cache */
     const void *query_weight, *key_weight;
     float epsilon;
 };
@@ -66,11 +67,9 @@ static int choose_vector(const struct rope_work *work, const regraft_heads *in, 
     }
     if (whole) chunk_count(&chunk, size - turned);
     int interleaved = rotation && rotation->interleaved, narrowest = interleaved ? 2 : 1;
-    while (chunk.vector > narrowest &&
-           (int)in->heads * segment_steps((int)in->heads, (int)size, chunk.vector, turned, interleaved, whole).lanes <
-               32)
-        chunk.vector /= 2;
-    return chunk.vector;
+    struct segment_shape shape = {(int)in->heads, (int)size, chunk.vector, turned, interleaved, whole, 2};
+    while (shape.vector > narrowest && shape.heads * segment_steps(shape).lanes < 32) shape.vector /= 2;
+    return shape.vector;
 }
 
 static int cache_type(const regraft_cache *cache) { return cache->data ? (int)cache->type : -1; }
@@ -83,10 +82,35 @@ static void specialise_rotation(struct specialisation *s, const regraft_rotation
     s->INVERSE = rotation->inverse != 0;
 }
 
-static struct specialisation specialise(const struct rope_work *work) {
+/* How a row is found (BLOCKS in rope.h): 2, all rows are equally far apart; 1, by shifts; 0, by a division. */
+static int blocks_of(const regraft_cache *cache) {
+    if (!cache->data || cache->block_stride == cache->block_size * cache->row_stride) return 2;
+    return is_power_of_two(cache->block_size);
+}
+
+/* What key and value cache share (ONE_CACHE in rope.h): 2, rows and scale, as parts of one latent cache; 1, where rows are; 0,
+ * nothing. Not by their addresses: a kernel made ready serves any. */
+static int shared_by(const struct rope_work *work) {
+    const regraft_cache *a = &work->key_cache, *b = &work->value_cache;
+    if (!a->data || !b->data) return 0;
+    if (work->latent) return 2;
+    return a->block_size == b->block_size && a->block_stride == b->block_stride && a->row_stride == b->row_stride;
+}
+
+/* A value of one head as two heads of half its size, one chunk a lane each: so that two warps share it where a chunk takes long
+ * (fp8). parameters_of has their strides. */
+static void halve(struct specialisation *s) {
+    if (s->VALUE_SIZE % (2 * 32 * s->VALUE_VECTOR) != 0) return;
+    s->VALUE_CHUNKS = 1;
+    s->VALUE_HEADS = 2;
+    s->VALUE_SIZE /= 2;
+}
+
+static struct specialisation specialise(const struct rope_work *work, const struct gpu_trial *trial) {
     static const regraft_cache no_cache;
     static const regraft_heads no_heads;
-    struct specialisation s = {.OPERATION_ROPE = 1, .ELEMENT = (int)work->type, .THREADS_AT_MOST = 256};
+    struct specialisation s = {
+        .OPERATION_ROPE = 1, .ELEMENT = (int)work->type, .THREADS_AT_MOST = 256, .VALUE_CHUNKS = 2};
     if (work->rotation) specialise_rotation(&s, work->rotation);
     s.HEAD_SIZE = (int)work->head_size;
     s.VALUE_SIZE = (int)work->value_size;
@@ -101,8 +125,10 @@ static struct specialisation specialise(const struct rope_work *work) {
     s.VALUE_HEADS = work->value.data && work->value_cache.data ? (int)work->value.heads : 0;
     s.VALUE_CACHE = cache_type(&work->value_cache);
     s.VALUE_VECTOR = choose_vector(work, &work->value, &no_heads, &work->value_cache, work->value_size, 0);
-    s.POWER_OF_TWO_BLOCKS = (!work->key_cache.data || is_power_of_two(work->key_cache.block_size)) &&
-                            (!work->value_cache.data || is_power_of_two(work->value_cache.block_size));
+    if (work->value.heads == 1 && (trial->chunks ? trial->chunks == 1 : s.VALUE_CACHE == REGRAFT_FP8_E4M3)) halve(&s);
+    s.ONE_CACHE = shared_by(work);
+    s.BLOCKS = blocks_of(&work->key_cache) < blocks_of(&work->value_cache) ? blocks_of(&work->key_cache)
+                                                                           : blocks_of(&work->value_cache);
     return s;
 }
 
@@ -111,17 +137,21 @@ static tensor_parameters tensor_of(const regraft_heads *tensor) {
 }
 
 static cache_parameters cache_of(const regraft_cache *cache) {
-    cache_parameters result = {
-        cache->data, cache->scale, cache->block_stride, cache->row_stride, cache->head_stride, cache->block_size, 0};
+    cache_parameters result = {.data = cache->data,
+                               .row_stride = cache->row_stride,
+                               .block_stride = cache->block_stride,
+                               .head_stride = cache->head_stride,
+                               .scale = cache->scale,
+                               .block_size = cache->block_size};
     while (cache->block_size >> result.block_shift > 1) result.block_shift++;
     return result;
 }
 
-static parameters parameters_of(const struct rope_work *work) {
+static parameters parameters_of(const struct rope_work *work, const struct specialisation *s) {
     parameters p = {.query = tensor_of(&work->query),
-                    .query_out = tensor_of(work->query_out.data ? &work->query_out : &work->query),
+                    .query_out = tensor_of(&work->query_out),
                     .key = tensor_of(&work->key),
-                    .key_out = tensor_of(work->key_out.data ? &work->key_out : &work->key),
+                    .key_out = tensor_of(&work->key_out),
                     .value = tensor_of(&work->value),
                     .key_cache = cache_of(&work->key_cache),
                     .value_cache = cache_of(&work->value_cache),
@@ -136,6 +166,7 @@ static parameters parameters_of(const struct rope_work *work) {
         p.table = work->rotation->table;
         p.table_stride = work->rotation->table_stride;
     }
+    if (s->VALUE_CHUNKS == 1) p.value.head_stride = p.value_cache.head_stride = s->VALUE_SIZE;
     return p;
 }
 
@@ -143,22 +174,34 @@ static parameters parameters_of(const struct rope_work *work) {
 static int warps_of_token(const struct specialisation *s, int steps) {
     int key_steps = steps / 2 > 1 ? steps / 2 : 1, normed = s->NORMED_HEADS,
         key_whole = normed || s->KEY_RESULT == REGRAFT_KEY_OUT || s->KEY_CACHE >= 0;
-    int query = segment_steps(s->QUERY_HEADS, s->HEAD_SIZE, s->QUERY_VECTOR, s->ROTARY_WIDTH, s->INTERLEAVED,
-                              normed || s->QUERY_OUT)
+    int query = segment_steps((struct segment_shape){s->QUERY_HEADS, s->HEAD_SIZE, s->QUERY_VECTOR, s->ROTARY_WIDTH,
+                                                     s->INTERLEAVED, normed || s->QUERY_OUT, 2})
                     .steps;
-    int key =
-        segment_steps(s->KEY_HEADS, s->HEAD_SIZE, s->KEY_VECTOR, s->ROTARY_WIDTH, s->INTERLEAVED, key_whole).steps;
-    int value = segment_steps(s->VALUE_HEADS, s->VALUE_SIZE, s->VALUE_VECTOR, 0, 0, 1).steps;
+    int key = segment_steps((struct segment_shape){s->KEY_HEADS, s->HEAD_SIZE, s->KEY_VECTOR, s->ROTARY_WIDTH,
+                                                   s->INTERLEAVED, key_whole, 2})
+                  .steps;
+    int value =
+        segment_steps((struct segment_shape){s->VALUE_HEADS, s->VALUE_SIZE, s->VALUE_VECTOR, 0, 0, 1, s->VALUE_CHUNKS})
+            .steps;
     return divide_up(query, steps) + divide_up(key > value ? key : value, key_steps);
 }
 
-/* A warp has two loads of 16 bytes for each lane in flight: in the half style a unit is two chunks, interleaved two steps are. */
+/* A warp has two loads of 16 bytes for each lane in flight: in the half style a unit is two chunks, interleaved two steps are.
+ * While all warps run at once, one step each is faster: more multiprocessors at work, fewer instructions one after another; but
+ * not beside the warps of other launches. */
+static int choose_steps(const regraft_gpu *gpu, const struct specialisation *s, int64_t tokens) {
+    if (gpu->trial.steps) return gpu->trial.steps;
+    if (!s->INTERLEAVED) return 1;
+    int at_once = tokens * warps_of_token(s, 1) <= gpu->multiprocessors * (int64_t)GPU_WARPS_AT_ONCE;
+    return at_once && !s->OVERLAP ? 1 : 2;
+}
+
 static struct gpu_grid choose(const regraft_gpu *gpu, const struct gpu_kernel *kernel, void *launched) {
     const parameters *p = launched;
     const struct specialisation *s = &kernel->specialisation;
-    int steps = gpu->trial.steps ? gpu->trial.steps : s->INTERLEAVED ? 2 : 1;
+    int steps = choose_steps(gpu, s, p->tokens), of_token = warps_of_token(s, steps);
     int threads = gpu->trial.threads ? gpu->trial.threads : GPU_THREADS;
-    int64_t warps = (int64_t)p->tokens * warps_of_token(s, steps), of_block = threads / 32;
+    int64_t warps = (int64_t)p->tokens * of_token, of_block = threads / 32;
     return (struct gpu_grid){(unsigned)((warps + of_block - 1) / of_block), (unsigned)threads, steps / 2};
 }
 
@@ -173,8 +216,8 @@ static regraft_status check_limits(regraft_gpu *gpu, const struct rope_work *wor
 
 static regraft_status run(regraft_gpu *gpu, const struct rope_work *work, const regraft_gpu_launch *launch) {
     CHECK(check_limits(gpu, work));
-    struct specialisation specialisation = specialise(work);
-    parameters p = parameters_of(work);
+    struct specialisation specialisation = specialise(work, &gpu->trial);
+    parameters p = parameters_of(work, &specialisation);
     return gpu_run(gpu, &specialisation, choose, launch, work->tokens, &p);
 }
 
@@ -258,7 +301,8 @@ regraft_status regraft_gpu_rope_latent_cache(regraft_gpu *gpu, const regraft_rop
                                    .value = arguments->kv_c,
                                    .slots = arguments->slots,
                                    .key_cache = cache_from(arguments->cache, arguments->rank),
-                                   .value_cache = arguments->cache},
+                                   .value_cache = arguments->cache,
+                                   .latent = 1},
                launch);
 }
 
@@ -294,6 +338,7 @@ regraft_status regraft_gpu_latent_cache(regraft_gpu *gpu, const regraft_latent_c
                                    .value = arguments->kv_c,
                                    .slots = arguments->slots,
                                    .key_cache = cache_from(arguments->cache, arguments->rank),
-                                   .value_cache = arguments->cache},
+                                   .value_cache = arguments->cache,
+                                   .latent = 1},
                launch);
 }

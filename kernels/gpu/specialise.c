@@ -31,11 +31,12 @@ void chunk_bytes(struct chunk *chunk, int element_size, long long bytes) {
     }
 }
 
-struct segment_steps segment_steps(int heads, int size, int vector, int rotated, int interleaved, int whole) {
+struct segment_steps segment_steps(struct segment_shape s) {
     struct segment_steps result = {0, 1, 0};
-    int chunks = rotated && interleaved && vector > 1 ? 1 : 2, copied = whole ? (size - rotated) / vector : 0;
-    result.units = rotated / chunks / vector + divide_up(copied, chunks);
+    int chunks = s.rotated && s.interleaved && s.vector > 1 ? 1 : s.rotated ? 2 : s.copied_chunks;
+    int copied = s.whole ? (s.size - s.rotated) / s.vector : 0;
+    result.units = s.rotated / chunks / s.vector + divide_up(copied, chunks);
     while (result.lanes < result.units && result.lanes < 32) result.lanes *= 2;
-    result.steps = divide_up(heads * result.lanes, 32);
+    result.steps = divide_up(s.heads * result.lanes, 32);
     return result;
 }

@@ -31,7 +31,9 @@
     CONSTANT(VALUE_HEADS)                                                                                              \
     CONSTANT(VALUE_VECTOR)                                                                                             \
     CONSTANT(VALUE_CACHE)                                                                                              \
-    CONSTANT(POWER_OF_TWO_BLOCKS) /* of rows.h */                                                                      \
+    CONSTANT(VALUE_CHUNKS)                                                                                             \
+    CONSTANT(ONE_CACHE)                                                                                                \
+    CONSTANT(BLOCKS) /* of rows.h */                                                                                   \
     CONSTANT(ROW_SIZE) CONSTANT(ROW_VECTOR) CONSTANT(ROW_THREADS) CONSTANT(ROW_HEADS) CONSTANT(HAS_WEIGHT)
 
 #define GPU_CONSTANT_FIELD(name) int name;
@@ -61,6 +63,12 @@ static inline int divide_up(int a, int b) { return (a + b - 1) / b; }
 struct segment_steps {
     int units, lanes, steps;
 };
-struct segment_steps segment_steps(int heads, int size, int vector, int rotated, int interleaved, int whole);
+struct segment_shape {
+    int heads, size, vector;
+    int rotated, interleaved; /* elements of a head; whether pairs are neighbours */
+    int whole;                /* what is not rotated has somewhere to go */
+    int copied_chunks;        /* of a unit, where nothing is rotated: 1 or 2 */
+};
+struct segment_steps segment_steps(struct segment_shape shape);
 
 #endif

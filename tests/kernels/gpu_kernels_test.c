@@ -13,6 +13,7 @@
 
 #include "cuda.h"
 #include "elements.h"
+#include "gpu/gpu.h"
 #include "random_case.h"
 
 static struct cuda cuda;
@@ -139,10 +140,13 @@ static void run_case(uint64_t seed) {
     unsigned char *found = malloc(c.size);
     random_case_arguments(&c, cuda_pointer(device), &arguments);
     regraft_gpu_launch how = {.stream = cuda.stream, .overlap = (regraft_gpu_overlap)(seed / 7 % 3)};
+    /* Also with the number of steps that a larger launch has, and with a value that two warps share. */
+    gpu->trial = (struct gpu_trial){.steps = (int)(seed / 21 % 2) * 2, .chunks = (int)(seed / 2 % 3)};
     if (launch(&arguments, c.operation, &how) != REGRAFT_OK) {
         print_error("%s: %s\n", random_case_text(&c), regraft_gpu_message(gpu));
         fail();
     }
+    gpu->trial = (struct gpu_trial){0};
     CUDA(cuda.stream_wait(cuda.stream));
     CUDA(cuda.to_host(found, device, c.size));
     expect(&c);

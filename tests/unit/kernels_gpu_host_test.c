@@ -192,15 +192,18 @@ static void test_chunks(void **state) {
 
 static void test_segments(void **state) {
     (void)state;
-    struct segment_steps s = segment_steps(16, 64, 8, 64, 1, 0); /* latent attention's query */
+    struct segment_steps s =
+        segment_steps((struct segment_shape){16, 64, 8, 64, 1, 0, 2}); /* latent attention's query */
     assert_int_equal(s.units, 8), assert_int_equal(s.lanes, 8), assert_int_equal(s.steps, 4);
-    s = segment_steps(32, 128, 8, 128, 0, 0); /* grouped-query, half style */
+    s = segment_steps((struct segment_shape){32, 128, 8, 128, 0, 0, 2}); /* grouped-query, half style */
     assert_int_equal(s.units, 8), assert_int_equal(s.steps, 8);
-    s = segment_steps(1, 512, 8, 0, 0, 1); /* kv_c */
+    s = segment_steps((struct segment_shape){1, 512, 8, 0, 0, 1, 2}); /* kv_c */
     assert_int_equal(s.units, 32), assert_int_equal(s.steps, 1);
-    s = segment_steps(3, 96, 8, 96, 0, 0); /* lanes are a power of two */
+    s = segment_steps((struct segment_shape){2, 256, 8, 0, 0, 1, 1}); /* the same as two heads, for two warps */
+    assert_int_equal(s.units, 32), assert_int_equal(s.steps, 2);
+    s = segment_steps((struct segment_shape){3, 96, 8, 96, 0, 0, 2}); /* lanes are a power of two */
     assert_int_equal(s.units, 6), assert_int_equal(s.lanes, 8), assert_int_equal(s.steps, 1);
-    s = segment_steps(0, 64, 8, 64, 0, 0);
+    s = segment_steps((struct segment_shape){0, 64, 8, 64, 0, 0, 2});
     assert_int_equal(s.steps, 0);
 }
 

@@ -15,21 +15,24 @@ typedef struct tensor_parameters {
 
 typedef struct cache_parameters {
     void *data;
+    int64 row_stride, block_stride, head_stride;
     const float *scale;
-    int64 block_stride, row_stride, head_stride;
     int64 block_size;
     int64 block_shift; /* of a block size that is a power of two */
 } cache_parameters;
 
-/* For rope.h. */
+/* For rope.h. What every warp needs comes first, in the order in which it is needed: parameters are fetched in lines, and the
+ * first use of each line waits for it. */
 typedef struct parameters {
-    tensor_parameters query, query_out, key, key_out, value;
-    cache_parameters key_cache, value_cache;
     const int64 *positions, *slots;
-    const void *table, *query_weight, *key_weight;
+    const void *table;
     int64 table_stride, slot_count;
     uint32 tokens;
     float epsilon;
+    tensor_parameters query, key, value;
+    cache_parameters value_cache, key_cache;
+    tensor_parameters query_out, key_out; /* where they are not in place */
+    const void *query_weight, *key_weight;
 } parameters;
 
 /* For rows.h. */

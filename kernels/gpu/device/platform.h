@@ -61,6 +61,14 @@ LOADS(read_constant, ".global.nc")
 #undef LOAD_ONE
 #endif
 
+/* Loads before this are issued before loads behind it: the assembler orders by an estimate of what is urgent, and would put loads
+ * of elements behind the use of a position, which waits for memory. A barrier of the warp, for what it does to that order. */
+INLINE void issue_loads() {
+#if !REGRAFT_HIP
+    asm volatile("bar.warp.sync 0xffffffff;" ::: "memory");
+#endif
+}
+
 /* Starts to bring a line to the L2: reads nothing, so that it may come before what writes the line. */
 INLINE void bring_to_l2(const void *address) {
 #if !REGRAFT_HIP
@@ -70,6 +78,17 @@ INLINE void bring_to_l2(const void *address) {
 
 /* a * b + c, rounded once. */
 INLINE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+
+/* 1 / x within a unit of the last place, without a branch. */
+INLINE float near_reciprocal(float x) {
+#if REGRAFT_HIP
+    return 1.0f / x;
+#else
+    float value;
+    asm("rcp.approx.f32 %0, %1;" : "=f"(value) : "f"(x));
+    return value;
+#endif
+}
 
 /* Over groups of at most 32 lanes; all lanes of the warp take part. */
 INLINE float shuffle_xor(float value, int mask) {

@@ -22,7 +22,8 @@ CONSTEXPR int power_of_two(int value) { return value <= 1 ? 1 : 2 * power_of_two
 
 /* A part of the work of a token: the heads of query, key or value. IN_PLACE: the result goes to where the input came from.
  * OUT: it goes somewhere else. CACHE: the type of the cache, or NONE. */
-template <int HEADS_, int SIZE_, int VECTOR_, bool ROTATED_, bool NORMED_, bool IN_PLACE_, bool OUT_, int CACHE_>
+template <int HEADS_, int SIZE_, int VECTOR_, bool ROTATED_, bool NORMED_, bool IN_PLACE_, bool OUT_, int CACHE_,
+          int COPIED_CHUNKS_OF_UNIT>
 struct segment {
     static constexpr int HEADS = HEADS_, SIZE = SIZE_, VECTOR = VECTOR_, CACHE = CACHE_;
     static constexpr bool ROTATED = ROTATED_, NORMED = NORMED_, IN_PLACE = IN_PLACE_, OUT = OUT_;
@@ -31,7 +32,7 @@ struct segment {
     static constexpr int TURNED = ROTATED ? ROTARY_WIDTH : 0;
     /* Interleaved pairs lie inside a chunk, which is a unit of its own; else a unit is two chunks. */
     static constexpr bool PAIRS_IN_CHUNK = ROTATED && INTERLEAVED && VECTOR > 1;
-    static constexpr int CHUNKS = PAIRS_IN_CHUNK ? 1 : 2;
+    static constexpr int CHUNKS = PAIRS_IN_CHUNK ? 1 : ROTATED ? 2 : COPIED_CHUNKS_OF_UNIT;
     static constexpr int ROTATED_UNITS = TURNED / CHUNKS / VECTOR;
     static constexpr int COPIED_CHUNKS = WHOLE ? (SIZE - TURNED) / VECTOR : 0;
     static constexpr int COPIED_UNITS = up(COPIED_CHUNKS, CHUNKS);
@@ -41,22 +42,26 @@ struct segment {
     static constexpr int STEPS = HEADS ? up(HEADS * LANES, 32) : 0;
 };
 
-typedef segment<QUERY_HEADS, HEAD_SIZE, QUERY_VECTOR, (ROTARY_WIDTH > 0), NORMED_HEADS, !QUERY_OUT, QUERY_OUT, NONE>
+typedef segment<QUERY_HEADS, HEAD_SIZE, QUERY_VECTOR, (ROTARY_WIDTH > 0), NORMED_HEADS, !QUERY_OUT, QUERY_OUT, NONE, 2>
     query_segment;
 typedef segment<KEY_HEADS, HEAD_SIZE, KEY_VECTOR, (ROTARY_WIDTH > 0), NORMED_HEADS, KEY_RESULT == 0, KEY_RESULT == 1,
-                KEY_CACHE>
+                KEY_CACHE, 2>
     key_segment;
-typedef segment<VALUE_HEADS, VALUE_SIZE, VALUE_VECTOR, false, false, false, false, VALUE_CACHE> value_segment;
+typedef segment<VALUE_HEADS, VALUE_SIZE, VALUE_VECTOR, false, false, false, false, VALUE_CACHE, VALUE_CHUNKS>
+    value_segment;
 
-/* Where a head starts in the cache, in elements; negative: nowhere. */
-INLINE int64 cache_row(const cache_parameters &cache, int64 slot) {
-    if (slot < 0) return -1;
-#if POWER_OF_TWO_BLOCKS
-    const int64 block = slot >> cache.block_shift, row = slot & ((1ll << cache.block_shift) - 1);
-#else
-    const int64 block = slot / cache.block_size, row = slot - block * cache.block_size;
-#endif
-    return block * cache.block_stride + row * cache.row_stride;
+/* Where a token's row starts in the cache, in elements; `there`: it has one. */
+struct place {
+    int64 row;
+    bool there;
+};
+enum { DIVIDED_BLOCKS = 0, SHIFTED_BLOCKS = 1, DENSE_BLOCKS = 2 }; /* BLOCKS; dense: all rows are equally far apart */
+INLINE place place_of(const parameters &p, const cache_parameters &cache, uint32 token, int64 slot) {
+    const bool there = slot >= 0 && token < p.slot_count;
+    if (BLOCKS == DENSE_BLOCKS) return {slot * cache.row_stride, there};
+    const int64 block = BLOCKS == SHIFTED_BLOCKS ? slot >> cache.block_shift : slot / cache.block_size;
+    const int64 row = slot - (BLOCKS == SHIFTED_BLOCKS ? block << cache.block_shift : block * cache.block_size);
+    return {block * cache.block_stride + row * cache.row_stride, there};
 }
 
 INLINE divisor read_scale(const cache_parameters &cache) {
@@ -93,8 +98,9 @@ template <class S> struct table_unit {
     }
 };
 
-/* What a lane does of a segment: COUNT steps from `step` on. */
-template <class S, int COUNT> struct lane_work {
+/* What a lane does of a segment: COUNT steps from `step` on, one of WARPS warps that share the segment. */
+template <class S, int COUNT, int WARPS> struct lane_work {
+    static constexpr bool FULL = S::HEADS * S::LANES == 32 * COUNT * WARPS; /* every lane of every step has a head */
     typedef pack<ELEMENT, S::VECTOR> chunk;
     chunk data[COUNT][S::LOOPS][S::CHUNKS];
     table_unit<S> table[S::LOOPS];
@@ -104,9 +110,13 @@ template <class S, int COUNT> struct lane_work {
         : head(step * (32 / S::LANES) + lane / S::LANES), unit(lane % S::LANES) {}
 
     __device__ __forceinline__ int head_of(int step) const { return head + step * (32 / S::LANES); }
+    /* From the first head to the step's. */
+    __device__ __forceinline__ int64 distance(int step, int64 head_stride) const {
+        return S::HEADS == 1 ? 0 : (uint32)head_of(step) * head_stride;
+    }
     __device__ __forceinline__ int unit_of(int loop) const { return unit + loop * S::LANES; }
     __device__ __forceinline__ bool has(int step, int loop) const {
-        return head_of(step) < S::HEADS && (S::UNITS % S::LANES == 0 || unit_of(loop) < S::UNITS);
+        return (FULL || head_of(step) < S::HEADS) && (S::UNITS % S::LANES == 0 || unit_of(loop) < S::UNITS);
     }
     INLINE bool rotates(int unit) { return S::COPIED_UNITS == 0 || unit < S::ROTATED_UNITS; }
     /* A unit of the copied part may lack its second chunk. */
@@ -133,7 +143,7 @@ template <class S, int COUNT> struct lane_work {
 #pragma unroll
                 for (int w = 0; w < S::CHUNKS; w++)
                     if (has(s, l) && has_chunk(unit_of(l), w))
-                        data[s][l][w].template load<ELEMENTS>(from.data, start + head_of(s) * from.head_stride +
+                        data[s][l][w].template load<ELEMENTS>(from.data, start + distance(s, from.head_stride) +
                                                                              element(unit_of(l), w));
     }
     __device__ __forceinline__ void prefetch(const tensor_parameters &from, int64 token) const {
@@ -147,7 +157,7 @@ template <class S, int COUNT> struct lane_work {
                     if (has(s, l) && has_chunk(unit_of(l), w))
                         bring_to_l2((const char *)from.data +
                                     size_of(ELEMENT) *
-                                        (start + head_of(s) * from.head_stride + element(unit_of(l), w)));
+                                        (start + distance(s, from.head_stride) + element(unit_of(l), w)));
     }
     __device__ __forceinline__ void load_table(const parameters &p, int64 position) {
         if constexpr (!S::ROTATED) return;
@@ -201,15 +211,15 @@ template <class S, int COUNT> struct lane_work {
         } else if (S::CACHE != NONE) {
             float values[S::VECTOR];
             pack<FP8, S::VECTOR> small;
-#pragma unroll
-            for (int i = 0; i < S::VECTOR; i++) values[i] = quotient(from.get(i), scale);
+            from.get_all(values);
+            divide_all<S::VECTOR>(values, scale);
             small.set_all(values);
             small.store(cache.data, index);
         }
     }
 
     __device__ __forceinline__ void finish(int64 token, const tensor_parameters &out, const void *weight, float epsilon,
-                                           const cache_parameters &cache, int64 row, const divisor &scale) {
+                                           const cache_parameters &cache, const place &at_row, const divisor &scale) {
         const int64 start = token * out.token_stride;
 #pragma unroll
         for (int s = 0; s < COUNT; s++) {
@@ -223,9 +233,9 @@ template <class S, int COUNT> struct lane_work {
                 for (int w = 0; w < S::CHUNKS; w++) {
                     if (!has_chunk(unit_of(l), w)) continue;
                     const int at = element(unit_of(l), w);
-                    if (stored) data[s][l][w].store(out.data, start + head_of(s) * out.head_stride + at);
-                    if (S::CACHE != NONE && row >= 0)
-                        store_cached(data[s][l][w], cache, row + head_of(s) * cache.head_stride + at, scale);
+                    if (stored) data[s][l][w].store(out.data, start + distance(s, out.head_stride) + at);
+                    if (S::CACHE != NONE && at_row.there)
+                        store_cached(data[s][l][w], cache, at_row.row + distance(s, cache.head_stride) + at, scale);
                 }
             }
         }
@@ -239,51 +249,97 @@ INLINE int64 position_of(const parameters &p, uint32 token) {
     if (ROTARY_WIDTH == 0) return 0;
     return MEASURED == 3 ? token : read_constant(p.positions + token);
 }
+/* No branch around the load, so that it does not wait: beyond the slots a position is read, and not used (place_of). */
 INLINE int64 slot_of(const parameters &p, uint32 token) {
-    return token < p.slot_count ? read_constant(p.slots + token) : -1;
+    if (ROTARY_WIDTH == 0) return token < p.slot_count ? read_constant(p.slots + token) : -1;
+    return read_constant((token < p.slot_count ? p.slots : p.positions) + token);
 }
 INLINE bool stores(const parameters &p) { return MEASURED != 5 || p.tokens == 0xffffffffu; }
 
-template <int STEPS> INLINE void query_part(const parameters &p, uint32 token, int part, int lane) {
-    const int64 position = position_of(p, token);
-    lane_work<query_segment, STEPS> query(part * STEPS, lane);
-    if (OVERLAP == 1) {
-        query.prefetch(p.query, token);
-        query.load_table(p, position);
-        wait_for_earlier_kernels();
-        start_next_kernel();
-        query.load(p.query, token);
-    } else {
-        query.load(p.query, token);
-        if (MEASURED != 4) query.load_table(p, position);
-    }
-    if (stores(p)) query.finish(token, p.query_out, p.query_weight, p.epsilon, p.key_cache, -1, {1, 1, 1});
-}
+INLINE const tensor_parameters &query_target(const parameters &p) { return QUERY_OUT ? p.query_out : p.query; }
+INLINE const tensor_parameters &key_target(const parameters &p) { return KEY_RESULT == 1 ? p.key_out : p.key; }
 
-template <int STEPS> INLINE void key_value_part(const parameters &p, uint32 token, int part, int lane) {
-    const int64 position = KEY_HEADS > 0 ? position_of(p, token) : 0;
-    const int64 slot = KEY_CACHE != NONE || VALUE_CACHE != NONE ? slot_of(p, token) : -1;
-    const divisor key_scale = KEY_CACHE == FP8 ? read_scale(p.key_cache) : divisor{1, 1, 1};
-    const divisor value_scale = VALUE_CACHE == FP8 ? read_scale(p.value_cache) : divisor{1, 1, 1};
-    lane_work<value_segment, STEPS> value(part * STEPS, lane);
-    lane_work<key_segment, STEPS> key(part * STEPS, lane);
-    if (OVERLAP == 1) {
+/* How a token's warps share the work: QUERY_WARPS, then KEY_WARPS, with so many steps each. */
+template <int STEPS> struct shares {
+    static constexpr int KEY_STEPS = most(1, STEPS / 2), QUERY_WARPS = up(query_segment::STEPS, STEPS);
+    static constexpr int KEY_WARPS = up(most(key_segment::STEPS, value_segment::STEPS), KEY_STEPS);
+    static constexpr int WARPS = QUERY_WARPS + KEY_WARPS;
+    typedef lane_work<query_segment, STEPS, QUERY_WARPS> query_work;
+    typedef lane_work<key_segment, KEY_STEPS, KEY_WARPS> key_work;
+    typedef lane_work<value_segment, KEY_STEPS, KEY_WARPS> value_work;
+};
+
+/* A warp's share of the query of one token. */
+template <int STEPS> struct query_share {
+    typename shares<STEPS>::query_work query;
+
+    __device__ __forceinline__ query_share(const parameters &, int part, int lane)
+        : query(shares<STEPS>::QUERY_WARPS == 1 ? 0 : part * STEPS, lane) {}
+    __device__ __forceinline__ void prefetch(const parameters &p, uint32 token) const {
+        query.prefetch(p.query, token);
+    }
+    __device__ __forceinline__ void load(const parameters &p, uint32 token) { query.load(p.query, token); }
+    __device__ __forceinline__ void load_table(const parameters &p, int64 position) { query.load_table(p, position); }
+    __device__ __forceinline__ void finish(const parameters &p, uint32 token, int64) {
+        query.finish(token, query_target(p), p.query_weight, p.epsilon, p.key_cache, {0, false}, {1, 1, 1, true});
+    }
+    static constexpr bool POSITION = ROTARY_WIDTH > 0, SLOT = false;
+};
+
+/* A warp's share of key and value of one token. */
+template <int STEPS> struct key_share {
+    typename shares<STEPS>::value_work value;
+    typename shares<STEPS>::key_work key;
+    divisor value_scale, key_scale;
+
+    __device__ __forceinline__ key_share(const parameters &p, int part, int lane)
+        : value(shares<STEPS>::KEY_WARPS == 1 ? 0 : part * shares<STEPS>::KEY_STEPS, lane),
+          key(shares<STEPS>::KEY_WARPS == 1 ? 0 : part * shares<STEPS>::KEY_STEPS, lane),
+          value_scale(VALUE_CACHE == FP8 ? read_scale(p.value_cache) : divisor{1, 1, 1, true}),
+          key_scale(KEY_CACHE != FP8                       ? divisor{1, 1, 1, true}
+                    : ONE_CACHE == 2 && VALUE_CACHE == FP8 ? value_scale
+                                                           : read_scale(p.key_cache)) {}
+    __device__ __forceinline__ void prefetch(const parameters &p, uint32 token) const {
         if (VALUE_HEADS > 0) value.prefetch(p.value, token);
         if (KEY_HEADS > 0) key.prefetch(p.key, token);
+    }
+    __device__ __forceinline__ void load(const parameters &p, uint32 token) {
+        if (VALUE_HEADS > 0) value.load(p.value, token);
+        if (KEY_HEADS > 0) key.load(p.key, token);
+    }
+    __device__ __forceinline__ void load_table(const parameters &p, int64 position) {
         if (KEY_HEADS > 0) key.load_table(p, position);
+    }
+    __device__ __forceinline__ void finish(const parameters &p, uint32 token, int64 slot) {
+        const place value_place = VALUE_CACHE == NONE ? place{0, false} : place_of(p, p.value_cache, token, slot);
+        const place key_place = KEY_CACHE == NONE                  ? place{0, false}
+                                : ONE_CACHE && VALUE_CACHE != NONE ? value_place
+                                                                   : place_of(p, p.key_cache, token, slot);
+        if (VALUE_HEADS > 0) value.finish(token, p.value, nullptr, 0, p.value_cache, value_place, value_scale);
+        if (KEY_HEADS > 0) key.finish(token, key_target(p), p.key_weight, p.epsilon, p.key_cache, key_place, key_scale);
+    }
+    static constexpr bool POSITION = KEY_HEADS > 0 && ROTARY_WIDTH > 0, SLOT = KEY_CACHE != NONE || VALUE_CACHE != NONE;
+};
+
+/* A warp's share of one token. */
+template <class SHARE> INLINE void one_token(const parameters &p, uint32 token, int part, int lane) {
+    const int64 position = SHARE::POSITION ? position_of(p, token) : 0;
+    const int64 slot = SHARE::SLOT ? slot_of(p, token) : -1;
+    SHARE work(p, part, lane);
+    if (OVERLAP == 0) issue_loads();
+    if (OVERLAP == 1) {
+        work.prefetch(p, token);
+        issue_loads();
+        work.load_table(p, position);
         wait_for_earlier_kernels();
         start_next_kernel();
     }
-    if (VALUE_HEADS > 0) value.load(p.value, token);
-    if (KEY_HEADS > 0) key.load(p.key, token);
-    if (OVERLAP != 1 && KEY_HEADS > 0 && MEASURED != 4) key.load_table(p, position);
-    if (!stores(p)) return;
-    if (VALUE_HEADS > 0)
-        value.finish(token, p.value, nullptr, 0, p.value_cache,
-                     VALUE_CACHE == NONE ? -1 : cache_row(p.value_cache, slot), value_scale);
-    if (KEY_HEADS > 0)
-        key.finish(token, p.key_out, p.key_weight, p.epsilon, p.key_cache,
-                   KEY_CACHE == NONE ? -1 : cache_row(p.key_cache, slot), key_scale);
+    work.load(p, token);
+    if (OVERLAP != 1) {
+        if (OVERLAP == 0) issue_loads();
+        if (MEASURED != 4) work.load_table(p, position);
+    }
+    if (stores(p)) work.finish(p, token, slot);
 }
 
 #if MEASURED == 1
@@ -291,39 +347,38 @@ template <int STEPS> INLINE void key_value_part(const parameters &p, uint32 toke
 template <int STEPS> INLINE void floor_part(const parameters &p, uint32 token, int part, int query_warps, int lane) {
     const bool keys = part >= query_warps;
     const int64 slot = keys ? slot_of(p, token) : -1, position = position_of(p, token);
-    lane_work<query_segment, 1> work(part * STEPS, lane);
+    lane_work<query_segment, 1, 0> work(part * STEPS, lane);
     work.unit %= query_segment::UNITS;
     work.load_table(p, position);
     float value = ROTARY_WIDTH ? work.table[0].cosine.get(0) + work.table[0].sine.get(0) : 0;
     if (keys && VALUE_CACHE != NONE && slot >= 0) {
         pack<VALUE_CACHE, 1> one;
         one.set_all(&value);
-        one.store(p.value_cache.data, cache_row(p.value_cache, slot) + lane);
+        one.store(p.value_cache.data, place_of(p, p.value_cache, token, slot).row + lane);
     } else if (!keys && work.has(0, 0)) {
         pack<ELEMENT, 1> one;
         one.set_all(&value);
-        one.store(p.query_out.data,
-                  token * p.query_out.token_stride + work.head * p.query_out.head_stride + work.element(work.unit, 0));
+        const tensor_parameters &to = query_target(p);
+        one.store(to.data, token * to.token_stride + work.head * to.head_stride + work.element(work.unit, 0));
     }
 }
 #endif
 
 template <int STEPS> INLINE void rope(const parameters &p) {
-    constexpr int QUERY_WARPS = up(query_segment::STEPS, STEPS), KEY_STEPS = most(1, STEPS / 2);
-    constexpr int WARPS = QUERY_WARPS + up(most(key_segment::STEPS, value_segment::STEPS), KEY_STEPS);
+    typedef shares<STEPS> share;
     const int lane = threadIdx.x % 32;
     const uint32 warp = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-    const uint32 token = warp / WARPS;
-    const int part = (int)(warp - token * WARPS);
+    const uint32 token = warp / share::WARPS;
+    const int part = (int)(warp - token * share::WARPS), key_part = part - share::QUERY_WARPS;
     if (OVERLAP == 2) start_next_kernel();
     if (token < p.tokens && MEASURED != 2) {
 #if MEASURED == 1
-        floor_part<STEPS>(p, token, part, QUERY_WARPS, lane);
+        floor_part<STEPS>(p, token, part, share::QUERY_WARPS, lane);
 #else
-        if (QUERY_HEADS > 0 && part < QUERY_WARPS)
-            query_part<STEPS>(p, token, part, lane);
+        if (QUERY_HEADS > 0 && key_part < 0)
+            one_token<query_share<STEPS>>(p, token, part, lane);
         else
-            key_value_part<KEY_STEPS>(p, token, part - QUERY_WARPS, lane);
+            one_token<key_share<STEPS>>(p, token, key_part, lane);
 #endif
     }
     if (OVERLAP == 2) wait_for_earlier_kernels();

@@ -25,6 +25,14 @@ INLINE void end() {
 
 #if OPERATION_SILU
 
+/* x / (1 + exp(-x)). The quotient is put right with one step of Newton's: no branch, so that the elements of a lane go side by side.
+ * Where exp overflows the quotient is a zero with x's sign, as a division gives. */
+INLINE float silu(float x) {
+    const float below = 1.0f + expf(-x), reciprocal = near_reciprocal(below), q = x * reciprocal;
+    const float better = multiply_add(multiply_add(-q, below, x), reciprocal, q);
+    return below < 0x1p126f && q - q == 0 ? better : q;
+}
+
 INLINE void silu_and_mul(const row_parameters &p, uint32 index) {
     const uint32 row = index / ROW_CHUNKS, chunk = index - row * ROW_CHUNKS;
     if (row >= p.rows) return;
@@ -35,8 +43,7 @@ INLINE void silu_and_mul(const row_parameters &p, uint32 index) {
     float values[ROW_VECTOR];
 #pragma unroll
     for (int i = 0; i < ROW_VECTOR; i++) {
-        const float x = gate.get(i);
-        values[i] = rounded<ELEMENT>(x / (1.0f + expf(-x))) * up.get(i);
+        values[i] = rounded<ELEMENT>(silu(gate.get(i))) * up.get(i);
     }
     gate.set_all(values);
     gate.store(p.out.data, row_start(p.out, row) + (int64)chunk * ROW_VECTOR);
@@ -77,7 +84,8 @@ INLINE void norm(const row_parameters &p, uint32 row, int thread) {
     row_chunk residual[CHUNKS];
     EACH_CHUNK residual[c].load<ELEMENTS>(p.out.data, to + at);
 #endif
-    if (HAS_WEIGHT) EACH_CHUNK weights[c].load<CONSTANTS>(p.weight, at);
+    if (HAS_WEIGHT) EACH_CHUNK weights[c].load<ELEMENTS>(p.weight, at); /* `nc` would go behind the barrier */
+    issue_loads();
     float sum = 0;
     EACH_CHUNK {
 #if OPERATION_ADD

@@ -46,8 +46,10 @@ INLINE uint4 make_uint4(uint32 x, uint32 y, uint32 z, uint32 w) { return {x, y, 
 
 template <class T> INLINE T read(const T *address) { return *address; }
 template <class T> INLINE T read_constant(const T *address) { return *address; }
+INLINE void issue_loads() {}
 INLINE void bring_to_l2(const void *) {}
 INLINE float multiply_add(float a, float b, float c) { return emulated_multiply_add(a, b, c); }
+INLINE float near_reciprocal(float x) { return 1.0f / x; }
 INLINE float shuffle_xor(float value, int mask) { return emulated_shuffle_xor(value, mask); }
 INLINE void wait_for_earlier_kernels() {}
 INLINE void start_next_kernel() {}
