@@ -31,6 +31,13 @@ RopeLatentCache = struct('RopeLatentCache', ('tokens', i64), ('head_size', i64),
                          ('rotation', Rotation), ('query', Heads), ('key_pe', Heads), ('kv_c', Heads),
                          ('query_out', Heads), ('key_result', i32), ('key_pe_out', Heads), ('slots', Slots),
                          ('cache', Cache))
+CacheAlone = struct('CacheAlone', ('tokens', i64), ('head_size', i64), ('value_size', i64), ('type', i32), ('key', Heads),
+                    ('value', Heads), ('slots', Slots), ('key_cache', Cache), ('value_cache', Cache))
+LatentCacheAlone = struct('LatentCacheAlone', ('tokens', i64), ('head_size', i64), ('rank', i64), ('type', i32),
+                          ('key_pe', Heads), ('kv_c', Heads), ('slots', Slots), ('cache', Cache))
+Norm = struct('Norm', ('tokens', i64), ('size', i64), ('type', i32), ('input', Heads), ('other', Heads),
+              ('weight', pointer), ('epsilon', f32))
+Activation = struct('Activation', ('tokens', i64), ('size', i64), ('type', i32), ('input', Heads), ('out', Heads))
 Launch = struct('Launch', ('stream', pointer), ('compile_only', i32), ('overlap', i32))
 IN_PLACE, CACHE_ONLY = 0, 2
 
@@ -89,7 +96,8 @@ class Sets:
         angle = torch.arange(TABLE_ROWS, device='cuda')[:, None] * 10000 ** (-torch.arange(0, 1, 2 / s.size, device='cuda'))
         self.wide_table = torch.cat([angle.cos(), angle.sin()], 1).float()
         self.table = self.wide_table.bfloat16()
-        self.scale = torch.full((1,), 0.25, device='cuda')
+        self.weight = torch.rand(s.size, **one) + 0.5
+        self.scale = torch.full((1,), 0.3, device='cuda')
         self.blocks, self.rows = (self.slots // BLOCK).int(), (self.slots % BLOCK).int()
         self.starts = torch.arange(s.tokens + 1, device='cuda').int()
 
@@ -194,6 +202,139 @@ def inductor():
     return run
 
 
+# ---- caches alone, norms before the rotation: on the same buffers ----
+
+def cache_of(x, size):
+    row = x.shape[2]
+    return Cache(x.data_ptr(), 0, x.shape[0], BLOCK, BLOCK * row, row, size, None)
+
+
+def ours_cache_alone(regraft, overlap=0):
+    def run(sets, i, compile_only=0):
+        s, slots = sets.shape, Slots(sets.slots[i].data_ptr(), sets.shape.tokens)
+        key = heads(sets.key[i], s.key_heads, s.size)
+        if s.latent:
+            a = LatentCacheAlone(s.tokens, s.size, s.rank, 0, key, heads(sets.value[i], 1, s.rank), slots,
+                                 cache_of(sets.cache, s.size))
+        else:
+            a = CacheAlone(s.tokens, s.size, 0, 0, key, heads(sets.value[i], s.key_heads, s.size), slots,
+                           cache_of(sets.cache, s.size), cache_of(sets.value_cache, s.size))
+        regraft.call('regraft_gpu_latent_cache' if s.latent else 'regraft_gpu_cache', a, overlap, compile_only)
+    run.prepare = lambda sets: run(sets, 0, 1)
+    return run
+
+
+def vllm_cache_alone(sets, i):
+    s = sets.shape
+    if s.latent:
+        torch.ops._C_cache_ops.concat_and_cache_mla(sets.value[i], sets.key[i], sets.cache, sets.slots[i], 'auto', sets.scale)
+        return
+
+    def split(x):
+        return x.view(*x.shape[:-1], s.key_heads, s.size)
+    torch.ops._C_cache_ops.reshape_and_cache_flash(split(sets.key[i]), split(sets.value[i]), split(sets.cache),
+                                                   split(sets.value_cache), sets.slots[i], 'auto', sets.scale, sets.scale)
+
+
+def ours_normed(regraft, overlap=0):
+    def run(sets, i, compile_only=0):
+        s = sets.shape
+        rotation = Rotation(sets.positions[i].data_ptr(), sets.table.data_ptr(), 0, TABLE_ROWS, s.size, s.size, 0, 0, 0)
+        a = RopeCache(s.tokens, s.size, 0, 0, rotation, heads(sets.query[i], s.heads, s.size),
+                      heads(sets.key[i], s.key_heads, s.size), heads(sets.value[i], s.key_heads, s.size), Heads(), CACHE_ONLY,
+                      Heads(), Slots(sets.slots[i].data_ptr(), s.tokens), cache_of(sets.cache, s.size),
+                      cache_of(sets.value_cache, s.size), sets.weight.data_ptr(), sets.weight.data_ptr(), 1e-6)
+        regraft.call('regraft_gpu_norm_rope_cache', a, overlap, compile_only)
+    run.prepare = lambda sets: run(sets, 0, 1)
+    return run
+
+
+def vllm_normed(sets, i):
+    s = sets.shape
+    for x, count in ((sets.query[i], s.heads), (sets.key[i], s.key_heads)):
+        by_head = x.view(s.tokens * count, s.size)
+        torch.ops._C.rms_norm(by_head, by_head, sets.weight, 1e-6)
+    vllm_chain(sets, i)
+
+
+# ---- norms, activation ----
+
+class Rows:
+    """Buffers of a row-wise operation: `passes` times the row goes through memory; the activation's input is twice as wide."""
+
+    def __init__(self, operation, size, tokens):
+        one = dict(device='cuda', dtype=torch.bfloat16)
+        passes = dict(rms_norm=2, fused_add_rms_norm=4, silu_and_mul=3)[operation]
+        wide = 2 if operation == 'silu_and_mul' else 1
+        self.operation, self.size, self.tokens, self.bytes = operation, size, tokens, 2 * passes * size * tokens
+        self.count = max(12, min(SETS, SET_BYTES // (2 * size * tokens * (wide + 1))))
+        self.input = torch.randn(self.count, tokens, wide * size, **one)
+        self.other = torch.randn(self.count, tokens, size, **one)
+        self.weight = torch.randn(size, **one)
+
+
+def ours_rows(regraft, overlap=0):
+    def run(rows, i, compile_only=0):
+        size = rows.size
+        at = [heads(x, 1, x.shape[-1]) for x in (rows.input[i], rows.other[i])]
+        a = (Activation(rows.tokens, size, 0, *at) if rows.operation == 'silu_and_mul' else
+             Norm(rows.tokens, size, 0, *at, rows.weight.data_ptr(), 1e-6))
+        regraft.call('regraft_gpu_' + rows.operation, a, overlap, compile_only)
+    run.prepare = lambda rows: run(rows, 0, 1)
+    return run
+
+
+def vllm_rows(rows, i):
+    a, b = rows.input[i], rows.other[i]
+    if rows.operation == 'rms_norm':
+        torch.ops._C.rms_norm(b, a, rows.weight, 1e-6)
+    elif rows.operation == 'fused_add_rms_norm':
+        torch.ops._C.fused_add_rms_norm(a, b, rows.weight, 1e-6)
+    else:
+        torch.ops._C.silu_and_mul(b, a)
+
+
+def row_chain(a, b, weight, operation: str):
+    if operation == 'silu_and_mul':
+        gate, up = a.chunk(2, -1)
+        b.copy_(torch.nn.functional.silu(gate) * up)
+        return
+    x = a + b if operation == 'fused_add_rms_norm' else a
+    wide = x.float()
+    normed = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)).bfloat16() * weight
+    if operation == 'fused_add_rms_norm':
+        b.copy_(x)
+        a.copy_(normed)
+    else:
+        b.copy_(normed)
+
+
+def inductor_rows():
+    compiled = torch.compile(row_chain, dynamic=False)
+
+    def run(rows, i):
+        compiled(rows.input[i], rows.other[i], rows.weight, rows.operation)
+    run.prepare = lambda rows: [run(rows, i) for i in (0, 0, 1)]
+    return run
+
+
+def check_rows(arms, make):
+    results = []
+    for name, run in arms:
+        torch.manual_seed(1)
+        rows = make()
+        getattr(run, 'prepare', lambda rows: None)(rows)
+        torch.manual_seed(1)
+        rows = make()
+        run(rows, 0)
+        torch.cuda.synchronize()
+        results.append((name, rows.other[0].float(), rows.input[0].float()))
+    for name, *found in results[1:]:
+        for a, b in zip(found, results[0][1:]):
+            if not ((a - b).norm() / b.norm()).item() < 0.01:
+                sys.exit(f'{name}: its result is off')
+
+
 # ---- measuring ----
 
 def capture(run, sets, hot):
@@ -259,25 +400,22 @@ def copy_bandwidth():
     return 2 * a.numel() / best * 1000
 
 
-def main():
-    p = argparse.ArgumentParser(usage=__doc__)
-    p.add_argument('library')
-    p.add_argument('--vllm')
-    p.add_argument('--flashinfer')
-    p.add_argument('--inductor', action='store_true')
-    p.add_argument('--json')
-    p.add_argument('--quick', action='store_true')
-    o = p.parse_args()
-    regraft = Regraft(o.library)
-    if o.vllm:
-        torch.ops.load_library(o.vllm)
-    peer = ctypes.CDLL(o.flashinfer) if o.flashinfer else None
-    flushed = torch.zeros(256 << 20, dtype=torch.uint8, device='cuda')
-    bandwidth = copy_bandwidth()
-    lines = [dict(machine=regraft.name(), torch=torch.__version__, copy_bandwidth=bandwidth)]
-    print(f'{regraft.name()}; PyTorch {torch.__version__}; a copy moves {bandwidth / 1e12:.2f} TB/s')
-    print('us a launch, medians, cold / hot; in brackets the share of copy bandwidth, cold')
-    tokens = (8, 1024) if o.quick else (1, 8, 64, 256, 1024, 4096)
+class Report:
+    def __init__(self, bandwidth, first):
+        self.bandwidth, self.lines = bandwidth, [first]
+
+    def print(self, label, names, sizes, times):
+        cells = []
+        for name, size, pair in zip(names, sizes, times):
+            share = size / statistics.median(pair[0]) * 1e6 / self.bandwidth
+            cells.append(f'{name} {statistics.median(pair[0]):.2f} / {statistics.median(pair[1]):.2f} ({share:.0%})')
+            for hot, t in zip(('cold', 'hot'), pair):
+                self.lines.append(dict(shape=label, arm=name, **{hot: statistics.median(t)}, p10=t[len(t) // 10],
+                                       p90=t[-1 - len(t) // 10], bytes=size))
+        print(f'{label:22}', '; '.join(cells), flush=True)
+
+
+def fused_shapes(o, regraft, peer, flushed, report, tokens):
     shapes = [Shape(True, h, 1, fp8, t) for fp8 in (False, True) for h in ((16,) if o.quick else (16, 64, 128)) for t in tokens]
     shapes += [Shape(False, h, k, False, t) for h, k in ((32, 8), (8, 1)) for t in tokens]
     for shape in shapes:
@@ -296,18 +434,72 @@ def main():
         sets = Sets(shape)
         times = measure(arms, sets, flushed)
         label = f"{'latent' if shape.latent else 'grouped'} {shape.heads}/{shape.key_heads} {'fp8' if shape.fp8 else 'bf16'} {shape.tokens}"
-        cells = []
-        for (name, _, written), pair in zip(arms, times):
-            share = shape.bytes(written) / statistics.median(pair[0]) * 1e6 / bandwidth
-            cells.append(f'{name} {statistics.median(pair[0]):.2f} / {statistics.median(pair[1]):.2f} ({share:.0%})')
-            for hot, t in zip(('cold', 'hot'), pair):
-                lines.append(dict(shape=label, arm=name, **{hot: statistics.median(t)}, p10=t[len(t) // 10],
-                                  p90=t[-1 - len(t) // 10], bytes=shape.bytes(written)))
-        print(f'{label:22}', '; '.join(cells), flush=True)
+        report.print(label, [name for name, *_ in arms], [shape.bytes(written) for *_, written in arms], times)
         del sets
-    if o.json:
-        with open(o.json, 'w') as f:
-            f.writelines(json.dumps(line) + '\n' for line in lines)
 
 
-main()
+def other_operations(o, regraft, flushed, report, tokens):
+    """Caches alone, and norms before the rotation."""
+    for t in tokens:
+        for label, shape, mine, vllm in (('latent_cache', Shape(True, 1, 1, False, t), ours_cache_alone, vllm_cache_alone),
+                                         ('cache 8', Shape(False, 1, 8, False, t), ours_cache_alone, vllm_cache_alone),
+                                         ('norm_rope_cache 32/8', Shape(False, 32, 8, False, t), ours_normed, vllm_normed)):
+            arms = [('ours', mine(regraft), 0), ('ours, constants overlap', mine(regraft, 1), 0)]
+            arms += [('vLLM', vllm, 0)] if o.vllm else []
+            size = shape.bytes(False) - (0 if vllm is vllm_normed else t * (4 * shape.heads * shape.size + 2 * shape.size + 8))
+            if t == tokens[-1] and vllm is vllm_normed:
+                check(arms, shape)
+            times = measure(arms, Sets(shape), flushed)
+            report.print(f'{label} {t}', [name for name, *_ in arms], [size] * len(arms), times)
+
+
+def row_operations(o, regraft, flushed, report, tokens):
+    for operation, size in (('rms_norm', 4096), ('rms_norm', 7168), ('fused_add_rms_norm', 4096), ('fused_add_rms_norm', 7168),
+                            ('silu_and_mul', 14336)):
+        for t in tokens:
+            arms = [('ours', ours_rows(regraft)), ('ours, constants overlap', ours_rows(regraft, 1))]
+            arms += [('vLLM', vllm_rows)] if o.vllm else []
+            if o.inductor:
+                torch._dynamo.reset()
+                arms += [('Inductor', inductor_rows())]
+            check_rows(arms, lambda: Rows(operation, size, t))
+            rows = Rows(operation, size, t)
+            times = measure([(name, run, 0) for name, run in arms], rows, flushed)
+            report.print(f'{operation} {size} {t}', [name for name, _ in arms], [rows.bytes] * len(arms), times)
+
+
+def main():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument('library')
+    p.add_argument('--vllm')
+    p.add_argument('--flashinfer')
+    p.add_argument('--inductor', action='store_true')
+    p.add_argument('--only', choices=('fused', 'others', 'rows'))
+    p.add_argument('--json')
+    p.add_argument('--quick', action='store_true')
+    o = p.parse_args()
+    regraft = Regraft(o.library)
+    if o.vllm:
+        torch.ops.load_library(o.vllm)
+    peer = ctypes.CDLL(o.flashinfer) if o.flashinfer else None
+    flushed = torch.zeros(256 << 20, dtype=torch.uint8, device='cuda')
+    bandwidth = copy_bandwidth()
+    report = Report(bandwidth, dict(machine=regraft.name(), torch=torch.__version__, copy_bandwidth=bandwidth))
+    print(f'{regraft.name()}; PyTorch {torch.__version__}; a copy moves {bandwidth / 1e12:.2f} TB/s')
+    print('us a launch, medians, cold / hot; in brackets the share of copy bandwidth, cold')
+    tokens = (8, 1024) if o.quick else (1, 8, 64, 256, 1024, 4096)
+    try:
+        if o.only in (None, 'fused'):
+            fused_shapes(o, regraft, peer, flushed, report, tokens)
+        if o.only in (None, 'others'):
+            other_operations(o, regraft, flushed, report, tokens)
+        if o.only in (None, 'rows'):
+            row_operations(o, regraft, flushed, report, tokens)
+    finally:
+        if o.json:
+            with open(o.json, 'w') as f:
+                f.writelines(json.dumps(line) + '\n' for line in report.lines)
+
+
+if __name__ == '__main__':
+    main()
