@@ -231,13 +231,13 @@ static bool has_operation(const struct graph *graph, const struct operation *ope
     return false;
 }
 
-/* Whether the graph calls all that the rule looks for, but for what may be spelled otherwise. */
-static bool has_operations(const struct graph *graph, const struct rule *rule) {
+/* What the rule looks for that cannot be spelled otherwise and that the graph does not call; NULL: nothing. */
+static const struct operation *find_lacking(const struct graph *graph, const struct rule *rule) {
     for (size_t i = 0; i < rule->match.statements.count; i++) {
         const struct operation *operation = rule->match.statements.items[i].operation;
-        if (operation && operation_writes(operation) && !has_operation(graph, operation)) return false;
+        if (operation && operation_writes(operation) && !has_operation(graph, operation)) return operation;
     }
-    return true;
+    return NULL;
 }
 
 /* Why neither the operation nor what would stand in for it may be called. */
@@ -247,18 +247,51 @@ static const char *unavailable_text(const struct fusing *fusing, const struct op
     return text_format(fusing->graph->arena, "%s; %s", operation->unavailable, other->unavailable);
 }
 
+static void explain_unavailable_at(struct fusing *fusing, const struct rule *rule, const struct node *anchor,
+                                   const struct operation *lacking) {
+    const char *text = unavailable_text(fusing, find_unavailable(fusing, rule));
+    if (lacking)
+        text = text_format(fusing->graph->arena, "the graph has no call of %s; and %s", lacking->target.data, text);
+    const struct failure failure = {.text = text,
+                                    .remedy = "an operation that is registered, with a kernel for what is there",
+                                    .progress = all_found};
+    record_failure(fusing, rule, anchor, &failure);
+}
+
+static bool begins_at(const struct rule *rule, const struct node *node) {
+    const struct operation *called = node_called_operation(node);
+    return called && is_spelling(anchor_of(rule), called);
+}
+
+static bool is_explained(const struct graph *graph, const struct node *anchor) {
+    for (size_t i = 0; i < graph->fusions.count; i++)
+        if (text_equal(graph->fusions.items[i].anchor, anchor->name)) return true;
+    return false;
+}
+
+/* The write of a cache that no other rule says anything about: the simplest rule that would begin there. */
+static void explain_lacking(struct fusing *fusing, const struct node *node) {
+    const struct rule *simplest = NULL;
+    for (size_t i = 0; i < fusing->unavailable.count; i++) {
+        const struct rule *rule = fusing->unavailable.items[i];
+        if (anchor_of(rule)->effect == effect_writes_state && begins_at(rule, node) &&
+            (!simplest || rule->calls < simplest->calls))
+            simplest = rule;
+    }
+    if (simplest && !is_explained(fusing->graph, node))
+        explain_unavailable_at(fusing, simplest, node, find_lacking(fusing->graph, simplest));
+}
+
 /* Every place where the search for such a rule would begin is a miss. */
 static void explain_unavailable(struct fusing *fusing) {
     for (size_t i = 0; i < fusing->unavailable.count; i++) {
         const struct rule *rule = fusing->unavailable.items[i];
-        const struct failure failure = {.text = unavailable_text(fusing, find_unavailable(fusing, rule)),
-                                        .remedy = "an operation that is registered, with a kernel for what is there",
-                                        .progress = all_found};
-        bool all = has_operations(fusing->graph, rule);
+        bool all = !find_lacking(fusing->graph, rule);
         for (struct node *node = fusing->graph->first; node && all; node = node->next)
-            if (node_called_operation(node) && is_spelling(anchor_of(rule), node_called_operation(node)))
-                record_failure(fusing, rule, node, &failure);
+            if (begins_at(rule, node)) explain_unavailable_at(fusing, rule, node, NULL);
     }
+    for (struct node *node = fusing->graph->first; fusing->unavailable.count && node; node = node->next)
+        if (node_called_operation(node)) explain_lacking(fusing, node);
 }
 
 /* ---- finding ---- */

@@ -94,6 +94,15 @@ def test_a_rotation_in_aten_operations_stays(engine):
     assert "expected _C.rotary_embedding.default" in record.fusions[0].text
 
 
+def test_the_write_of_a_cache_is_never_passed_over_in_silence(engine, monkeypatch):
+    """Where neither the rotation is an operation nor what would be called is there, one rule says both."""
+    monkeypatch.setitem(layers.FITS, "regraft.fused_rope_unified_mla_kv_cache_update", (True, lambda layer: "no cache of ours"))
+    record, _ = compare(spelled)
+    writes = [fusion for fusion in record.fusions if fusion.anchor.startswith("unified_mla_kv_cache_update")]
+    assert len(writes) == 1 and "no cache of ours" in writes[0].text, record.fusions
+    assert "the graph has no call of _C.rotary_embedding.default" in writes[0].text
+
+
 def test_nothing_is_fused_when_it_is_not_wanted(engine, monkeypatch):
     monkeypatch.setenv("REGRAFT_FUSE", "0")
     record, found = compare(layer)
