@@ -8,15 +8,13 @@
     regraft.save_graph("graphs.txt")        the graphs as they came, for the tool
 
 The tool is `python -m regraft`; it needs no PyTorch. Options: regraft.Options; docs/pytorch.md."""
-from .options import Options
-from .report import LOG as _LOG
-
 __all__ = ["InductorPass", "Options", "disable", "enable", "enabled", "report", "save_graph", "version"]
 
 _OF_INDUCTOR = ("InductorPass", "disable", "enable", "enabled")
 
 
 def __getattr__(name):
+    """What there is, when it is first asked for: vLLM imports the package in every process that has it installed."""
     if name in _OF_INDUCTOR:  # these need PyTorch; the rest does not
         try:
             import torch  # noqa: F401
@@ -25,6 +23,9 @@ def __getattr__(name):
                               "python -m regraft") from None
         from . import inductor
         return getattr(inductor, name)
+    if name == "Options":
+        from .options import Options
+        return Options
     if name == "RegraftWarning":
         from .bridge import RegraftWarning
         return RegraftWarning
@@ -33,12 +34,14 @@ def __getattr__(name):
 
 def report():
     """What was done to each graph since the program started: str() of it is the text, .dict() and .json() the same."""
-    return _LOG.report()
+    from .report import LOG
+    return LOG.report()
 
 
 def save_graph(path):
     """Writes the last graphs as they came to PATH, and the schemas of their operations to PATH.ops: input for the tool."""
-    _LOG.save(path)
+    from .report import LOG
+    LOG.save(path)
 
 
 def version():

@@ -53,6 +53,13 @@ def test_the_plugin_is_inert_unless_asked_for(value):
     assert python(REGISTER, REGRAFT=value).stdout == "False False\n"
 
 
+def test_the_plugin_costs_nothing_unless_asked_for():
+    """It loads nothing but itself."""
+    result = python("import contextlib, functools, importlib.metadata, importlib.util, logging, sys\nbefore = set(sys.modules)\n" + REGISTER
+                    + "\nprint(*sorted(set(sys.modules) - before))", REGRAFT="", REGRAFT_LIBRARY="/nowhere")
+    assert result.stdout.splitlines()[1].split() == ["regraft", "regraft.vllm_plugin"], result.stderr
+
+
 def test_the_plugin_without_vllm(tmp_path):
     absent = "import sys\nimport importlib.util as util\nfind = util.find_spec\n" \
              "util.find_spec = lambda name, *rest: None if name == 'vllm' else find(name, *rest)\n"

@@ -1,4 +1,7 @@
 """Models compiled by Inductor with and without regraft: values, and the kernels that only move data."""
+import pathlib
+import sys
+
 import pytest
 import torch
 from models import MODELS, inputs
@@ -67,3 +70,24 @@ def test_enable_and_disable():
     regraft.disable()
     regraft.disable()
     assert config.post_grad_custom_post_pass is None
+
+
+def calls_of_regraft(action):
+    """How often a function of the package is called."""
+    folder, count = str(pathlib.Path(regraft.__file__).parent), [0]
+
+    def watch(frame, event, _):
+        count[0] += event == "call" and frame.f_code.co_filename.startswith(folder)
+    sys.setprofile(watch)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return count[0]
+
+
+def test_a_compilation_does_not_meet_it_when_it_is_not_enabled():
+    with regraft.enabled():
+        assert calls_of_regraft(lambda: compiled("qkv")) > 100
+    torch._dynamo.reset()
+    assert calls_of_regraft(lambda: compiled("qkv")) == 0
