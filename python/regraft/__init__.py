@@ -34,13 +34,13 @@ def __getattr__(name):
 
 def report():
     """What was done to each graph since the program started: str() of it is the text, .dict() and .json() the same."""
-    from .report import LOG
+    from .records import LOG
     return LOG.report()
 
 
 def save_graph(path):
     """Writes the last graphs as they came to PATH, and the schemas of their operations to PATH.ops: input for the tool."""
-    from .report import LOG
+    from .records import LOG
     LOG.save(path)
 
 

@@ -10,7 +10,7 @@ from . import availability, broken, library
 from .exporter import Exporter
 from .importer import Importer
 from .options import LIVE_PIPELINE_END
-from .report import LOG, Copy, Fusion, Remark
+from .records import LOG, Copy, Fusion, Remark
 
 
 class RegraftWarning(UserWarning):
@@ -163,5 +163,8 @@ def optimize(graph, options, keep_clones=True):
     finally:
         if collecting:
             gc.enable()
-    LOG.add(record, options)
+    try:
+        LOG.add(record, options)
+    except Exception as error:  # the file for reports cannot be written
+        warnings.warn(f"regraft cannot add graph {record.number} to {options.report}: {error}", RegraftWarning, stacklevel=3)
     return record

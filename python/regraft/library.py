@@ -113,7 +113,10 @@ def path():
 @functools.cache
 def load():
     """The library, its functions with types. Calls release Python's lock."""
-    library = ctypes.CDLL(str(path()))
+    try:
+        library = ctypes.CDLL(str(path()))
+    except OSError as error:
+        raise ImportError(f"regraft: {path()} cannot be loaded: {error}") from None
     for name, (result, arguments) in _FUNCTIONS.items():
         try:
             function = getattr(library, name)

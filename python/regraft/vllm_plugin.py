@@ -116,7 +116,6 @@ def register():
     try:
         _enable()
     except (ImportError, AttributeError) as error:
-        logging.getLogger("vllm.regraft").warning("regraft %s is off: it needs what %s lacks: %s", version(), _vllm_version(),
-                                                  error)
+        logging.getLogger("vllm.regraft").warning("regraft is off in %s: %s", _vllm_version(), error)
         return
     _log("regraft %s is on", version())

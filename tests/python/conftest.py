@@ -19,7 +19,7 @@ def clean(tmp_path):
     import torch
 
     import regraft
-    from regraft.report import LOG
+    from regraft.records import LOG
     torch.set_num_threads(1)
     torch._dynamo.reset()
     LOG.clear()

@@ -1,6 +1,8 @@
 """Whatever goes wrong, the graph stays as it came, the program runs on, and one warning names a reproducer."""
+import gc
 import pathlib
 import re
+import threading
 
 import fusion_models
 import pytest
@@ -9,6 +11,7 @@ from models import MODELS, OPS, inputs
 from support import Graphs, assert_same, caught, run, snapshot, targets, tool
 
 from regraft import bridge, library, options
+from regraft.records import LOG
 from test_fusion import engine  # noqa: F401
 
 
@@ -165,6 +168,73 @@ def test_a_wrong_fake_function():
     argument = torch.randn(4, 4)
     found, _ = caught(lambda: graphs.run(model, [argument]))
     assert_same(run(model, [argument]), found, 1e-4)
+
+
+def test_a_fused_operation_with_a_wrong_fake_function(engine, monkeypatch):
+    """The rules say what it gives; where PyTorch says otherwise, the graph stays."""
+    from regraft.values import Values
+    original = Values._propagate
+
+    def propagate(self, node, base, key):
+        value = original(self, node, base, key)
+        return value.new_empty(3) if str(node.target).startswith("regraft.") else value
+    monkeypatch.setattr(Values, "_propagate", propagate)
+    arguments = fusion_models.inputs(fusion_models.layers)
+    with monkeypatch.context() as changed:
+        changed.setattr(Values, "_known_of", lambda *rest: None)  # what is known would be of the right value
+        record = left_alone(model=fusion_models.layers, arguments=arguments)
+    assert "which is not what regraft expects" in record.reason
+
+
+def test_a_report_that_cannot_be_written():
+    graphs = Graphs(lambda graph: bridge.optimize(graph, options.make(report="/nowhere/report")))
+    found, warnings = caught(lambda: graphs.run(MODELS["qkv"], inputs("qkv")))
+    assert_same(run(MODELS["qkv"], inputs("qkv")), found)
+    assert graphs.records[0].outcome == "changed" and len(warnings) == 1 and "/nowhere/report" in warnings[0]
+
+
+def test_many_graphs_at_once(monkeypatch):
+    """In threads, with one that fails among them; PyTorch itself lets only one thread compile."""
+    names, modules, alone = [*MODELS] * 2, [], {}
+
+    def keep(graph):
+        modules.append(graph.owning_module)
+    for name in names:
+        torch._dynamo.reset()
+        Graphs(keep).run(MODELS[name], inputs(name))
+    for name in MODELS:
+        torch._dynamo.reset()
+        graphs = Graphs()
+        graphs.run(MODELS[name], inputs(name))
+        alone[name] = graphs.after[0].code
+    LOG.clear()
+    start, records, original = threading.Barrier(len(names) + 1), {}, library.Context.prove
+
+    def prove(self, before, after):
+        if threading.current_thread().name == "fails":
+            raise Boom("in the proof")
+        return original(self, before, after)
+    monkeypatch.setattr(library.Context, "prove", prove)
+
+    def work(index):
+        start.wait()
+        records[index] = bridge.optimize(modules[index].graph, options.make())
+    threads = [threading.Thread(target=work, args=(index,), name="fails" if index == 0 else "") for index in range(len(names))]
+    for thread in threads:
+        thread.start()
+
+    def all_of_them():
+        start.wait()
+        for thread in threads:
+            thread.join()
+    _, warnings = caught(all_of_them)
+    assert [records[index].outcome for index in range(len(names))] == ["left"] + ["changed"] * (len(names) - 1), records
+    assert sorted(record.number for record in records.values()) == list(range(len(names))) and len(warnings) == 1
+    assert gc.isenabled()
+    for name, module in list(zip(names, modules, strict=True))[1:]:
+        module.graph.lint()
+        module.recompile()
+        assert module.code == alone[name]
 
 
 def test_the_reproducer_is_input_for_the_tool(monkeypatch):

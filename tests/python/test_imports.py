@@ -60,6 +60,12 @@ def test_the_plugin_costs_nothing_unless_asked_for():
     assert result.stdout.splitlines()[1].split() == ["regraft", "regraft.vllm_plugin"], result.stderr
 
 
+def test_the_functions_are_no_modules():
+    """A module of the package that has the name of a function would take its place when it is loaded."""
+    result = python("import pkgutil, regraft\nprint({module.name for module in pkgutil.iter_modules(regraft.__path__)} & {*regraft.__all__})")
+    assert result.stdout == "set()\n", result.stderr
+
+
 def test_the_plugin_without_vllm(tmp_path):
     absent = "import sys\nimport importlib.util as util\nfind = util.find_spec\n" \
              "util.find_spec = lambda name, *rest: None if name == 'vllm' else find(name, *rest)\n"
@@ -93,4 +99,16 @@ def test_a_vllm_that_lacks_something_runs_on_without(tmp_path):
     package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(False), "vllm/config.py": CONFIG})
     result = python(REGISTER + MAKE, tmp_path, REGRAFT="1")
     assert result.stdout.splitlines()[-1:] == ["[]"], result.stderr
-    assert "is off: it needs what this vLLM lacks: No module named 'vllm.compilation'" in result.stderr
+    assert "regraft is off in this vLLM: No module named 'vllm.compilation'" in result.stderr
+
+
+@pytest.mark.parametrize("content, message", [(None, "libregraft.so is not there"), ("no library", "cannot be loaded: ")])
+def test_without_the_library_the_tool_says_so_and_vllm_runs_on(tmp_path, content, message):
+    library = tmp_path / "libregraft.so"
+    if content:
+        library.write_text(content)
+    package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(True)})
+    result = python(REGISTER, tmp_path, REGRAFT="1", REGRAFT_LIBRARY=str(library))
+    assert result.returncode == 0 and "regraft is off in this vLLM: regraft: " in result.stderr and message in result.stderr
+    last = python("import regraft\nregraft.enable()", REGRAFT_LIBRARY=str(library)).stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: regraft: ") and message in last
