@@ -3,6 +3,7 @@
 #include "ir/contract.h"
 #include "ir/infer.h"
 #include "pass/fuse.h"
+#include "pass/prove.h"
 #include "regraft/regraft.h"
 #include "rule/rule.h"
 
@@ -206,6 +207,38 @@ regraft_status regraft_graph_verify(regraft_graph *public) {
     if (arena_guarded(graph->arena, &guard)) return out_of_memory(graph->context);
     diagnostics_clear(&graph->context->diagnostics);
     regraft_status status = graph_verify(graph);
+    arena_unguard(graph->arena, &guard);
+    return status;
+}
+
+static void list_rounded(struct arena *arena, const struct proof *proof, regraft_verdict *verdict) {
+    regraft_rounded_calls *rounded = arena_array(arena, regraft_rounded_calls, proof->rounded_count);
+    for (size_t i = 0; i < proof->rounded_count; i++)
+        rounded[i] = (regraft_rounded_calls){text_string(arena, proof->rounded[i].operation), proof->rounded[i].calls};
+    verdict->rounded = rounded;
+    verdict->rounded_count = proof->rounded_count;
+}
+
+static regraft_status prove(struct graph *before, struct graph *after, regraft_verdict *verdict) {
+    struct arena *arena = before->arena;
+    struct proof proof;
+    TRY(prove_with_meanings(before, after, arena, &proof));
+    *verdict = (regraft_verdict){.proved = proof.proved,
+                                 .result = proof.result,
+                                 .reason = proof.reason,
+                                 .first = proof.first ? text_string(arena, proof.first->name) : "",
+                                 .second = proof.second ? text_string(arena, proof.second->name) : ""};
+    list_rounded(arena, &proof, verdict);
+    return REGRAFT_OK;
+}
+
+regraft_status regraft_graph_prove(regraft_graph *before, regraft_graph *after, regraft_verdict *verdict) {
+    struct graph *graph = internal_graph(before);
+    struct arena_guard guard;
+    *verdict = (regraft_verdict){.result = "", .reason = "", .first = "", .second = ""};
+    if (arena_guarded(graph->arena, &guard)) return out_of_memory(graph->context);
+    diagnostics_clear(&graph->context->diagnostics);
+    regraft_status status = prove(graph, internal_graph(after), verdict);
     arena_unguard(graph->arena, &guard);
     return status;
 }

@@ -170,7 +170,9 @@ typedef struct regraft_proof {
     const char *reason;         /* why; "" when proved */
     const char *first, *second; /* the names of the nodes where the graphs begin to differ; "" when there are none */
 } regraft_proof;
-/* Whether two graphs of one context compute the same for all inputs, by provenance (`regraft check`, docs/memory.md). */
+/* Whether two graphs of one context compute the same for all inputs, by provenance (docs/memory.md), with no operation taken for
+ * how another graph spells it: what regraft_graph_prove may prove beyond that, and but for rounding, is no reason to change a
+ * live graph. */
 REGRAFT_API regraft_status regraft_live_prove(regraft_graph *before, regraft_graph *after, regraft_proof *proof);
 
 #ifdef __cplusplus

@@ -154,6 +154,22 @@ REGRAFT_API void regraft_graph_explain_fusions(regraft_graph *graph);
 REGRAFT_API size_t regraft_graph_fusion_count(const regraft_graph *graph);
 REGRAFT_API regraft_fusion regraft_graph_fusion(const regraft_graph *graph, size_t index);
 
+/* Whether two graphs of one context compute the same for all inputs (`regraft check --prove`, docs/command-line.md). */
+typedef struct regraft_rounded_calls {
+    const char *operation; /* "_C.rms_norm.default" */
+    size_t calls;
+} regraft_rounded_calls;
+typedef struct regraft_verdict {
+    int proved;                           /* equal: to the bit when rounded_count is 0, */
+    const regraft_rounded_calls *rounded; /* else but for the rounding of these calls, which stand in one graph only */
+    size_t rounded_count;
+    const char *result;         /* the first result that could not be proved: "out0", "input kv_cache"; "" for all */
+    const char *reason;         /* why; "" when proved */
+    const char *first, *second; /* the names of the nodes where the graphs begin to differ; "" when there are none */
+} regraft_verdict;
+/* The texts live as long as the context. */
+REGRAFT_API regraft_status regraft_graph_prove(regraft_graph *before, regraft_graph *after, regraft_verdict *verdict);
+
 /* The copies that a placed graph contains (pass `place`), in program order. */
 typedef struct regraft_copy {
     const char *node;   /* the name of the call that copies, as printed */

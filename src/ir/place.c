@@ -37,9 +37,13 @@ static void remove_dimension(struct address_set *set, size_t index) {
     }
 }
 
+static bool smaller_stride(struct context *context, symint a, symint b) {
+    return a != b && symint_less_equal(context->symbols, a, b) == answer_yes;
+}
+
 static void sort_by_stride(struct context *context, struct address_set *set) {
     for (size_t i = 1; i < set->rank; i++)
-        for (size_t j = i; j > 0 && provably_less(context, set->strides[j - 1], set->strides[j]); j--) {
+        for (size_t j = i; j > 0 && smaller_stride(context, set->strides[j - 1], set->strides[j]); j--) {
             symint size = set->sizes[j], stride = set->strides[j];
             set->sizes[j] = set->sizes[j - 1];
             set->strides[j] = set->strides[j - 1];
@@ -344,7 +348,7 @@ static enum answer numbers_overlap(const struct numbers *set) {
 }
 
 /* Without merging: a stride must be larger than all that the smaller strides span. */
-enum answer place_overlaps_itself(struct context *context, const struct window_place *place) {
+static enum answer overlaps_itself(struct context *context, const struct window_place *place) {
     struct symbols *symbols = context->symbols;
     struct address_set set = {.offset = place->offset};
     enum answer single = answer_no; /* an expanded dimension of more than one element */
@@ -368,4 +372,37 @@ enum answer place_overlaps_itself(struct context *context, const struct window_p
     if (nested == answer_yes) return answer_no;
     struct numbers numbers;
     return to_numbers(&set, &numbers) ? numbers_overlap(&numbers) : answer_unknown;
+}
+
+/* A size that is a symbol is 0, or 1 and something: in the first case the place is empty. */
+struct growth {
+    struct context *context;
+    const struct window_place *place;
+};
+
+static symint beyond_one(void *user, struct text symbol) {
+    const struct growth *growth = user;
+    struct context *context = growth->context;
+    symint size = symint_symbol(context->symbols, symbol);
+    const struct layout *layout = &growth->place->layout;
+    bool is_size = false;
+    for (size_t i = 0; i < layout->rank; i++) is_size |= layout->sizes[i] == size;
+    if (!is_size || symint_less(context->symbols, constant(context, -1), size) != answer_yes) return NULL;
+    struct text name = text_of(text_format(context->arena, "s of %.*s beyond 1", TEXT_ARGS(symbol)));
+    return symint_add(context->symbols, constant(context, 1), symint_symbol(context->symbols, name));
+}
+
+enum answer place_overlaps_itself(struct context *context, const struct window_place *place) {
+    enum answer answer = overlaps_itself(context, place);
+    if (answer != answer_unknown || place->layout.rank > most_dimensions || !place->layout.strides) return answer;
+    struct growth growth = {context, place};
+    symint sizes[most_dimensions], strides[most_dimensions];
+    bool grown = false;
+    for (size_t i = 0; i < place->layout.rank; i++) {
+        sizes[i] = symint_replace_symbols(context->symbols, place->layout.sizes[i], beyond_one, &growth);
+        strides[i] = symint_replace_symbols(context->symbols, place->layout.strides[i], beyond_one, &growth);
+        grown |= sizes[i] != place->layout.sizes[i];
+    }
+    struct window_place larger = {place->offset, {place->layout.rank, sizes, strides}};
+    return grown && overlaps_itself(context, &larger) == answer_no ? answer_no : answer_unknown;
 }

@@ -45,6 +45,19 @@ void bound_set(struct machine *machine, struct bound_call *call, size_t index, c
         *item = default_item(machine, argument->default_text);
 }
 
+bool bound_is_default(struct machine *machine, const struct bound_call *call, size_t index) {
+    const struct schema_argument *argument = &call->operation->schema.arguments[index];
+    struct encoding encodings[2] = {0};
+    struct item items[] = {call->arguments[index], {.kind = item_none}};
+    if (argument->has_default) items[1] = default_item(machine, argument->default_text);
+    if (!argument->has_default || items[0].kind != items[1].kind || items[0].kind == item_tensor) return false;
+    for (size_t i = 0; i < 2; i++) {
+        builder_init(&encodings[i].key, machine->prover->arena);
+        encode_item(machine, &encodings[i], &items[i], false, true);
+    }
+    return text_equal(builder_text(&encodings[0].key), builder_text(&encodings[1].key));
+}
+
 /* ---- keys ---- */
 
 static void encode_tensor(struct machine *machine, struct encoding *encoding, struct tensor_value *tensor, bool written,
@@ -204,9 +217,8 @@ static size_t out_argument(struct arena *arena, const struct operation *operatio
     return schema_find_argument(&operation->schema, text_of(text_format(arena, "%.*s_out", TEXT_ARGS(argument->name))));
 }
 
-/* Whether what the call writes to `out` meets nothing that it is given but `in`, and that only as a whole. */
-static bool stands_apart(struct machine *machine, const struct bound_call *call, const struct tensor_value *in,
-                         const struct tensor_value *out) {
+bool bound_stands_apart(struct machine *machine, const struct bound_call *call, const struct tensor_value *in,
+                        const struct tensor_value *out) {
     struct prover *prover = machine->prover;
     if (place_overlaps_itself(prover->context, &out->place) != answer_no) return false;
     for (size_t i = 0; i < call->operation->schema.argument_count; i++) {
@@ -236,7 +248,7 @@ static bool as_in_place(struct machine *machine, const struct bound_call *call, 
         if (index == SIZE_MAX) continue;
         struct tensor_value *in = item_tensor_of(&call->arguments[i]), *out = item_tensor_of(&call->arguments[index]);
         if (!in && !out) continue;
-        if (!in || !out || in->dtype != out->dtype || !stands_apart(machine, call, in, out) ||
+        if (!in || !out || in->dtype != out->dtype || !bound_stands_apart(machine, call, in, out) ||
             layout_same_sizes(machine->prover->symbols, &in->place.layout, &out->place.layout) != answer_yes)
             return false;
         targets[i] = out;
@@ -297,6 +309,7 @@ void bound_execute(struct machine *machine, struct bound_call *call) {
     term->arguments = encoding.readings.items;
     term->argument_count = encoding.readings.count;
     if (state) term->state = state->term;
+    if (bound_takes_meaning(machine, call)) return;
     write_results(machine, &shaped, &encoding, functional != NULL);
     if (state && operation->effect == effect_writes_state) state->term = term;
 }

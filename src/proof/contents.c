@@ -98,11 +98,9 @@ static const struct reading *read_opaque(struct prover *prover, const struct con
 }
 
 /* Terms made of pieces are looked through, so that a reading of one always has all of it. */
-static const struct reading *reading_of(struct prover *prover, const struct term *term, symint offset,
-                                        const struct layout *layout) {
-    struct window_place place = {offset, *layout};
-    if (term->kind == term_pieces) return contents_read(prover, term->contents, &place, true);
-    return reading_intern(prover, term, offset, layout);
+const struct reading *reading_window(struct prover *prover, const struct term *term, const struct window_place *place) {
+    if (term->kind == term_pieces) return contents_read(prover, term->contents, place, true);
+    return reading_intern(prover, term, place->offset, &place->layout);
 }
 
 /* The reading when one piece has all of the place. */
@@ -114,8 +112,18 @@ static const struct reading *read_one(struct prover *prover, const struct piece 
     for (size_t i = 0; i < rank; i++)
         inner[i] = (struct extent){place->layout.sizes[i], place->layout.strides[i], NULL};
     if (!piece_relate(prover, piece, place->offset, inner, rank, &to, strides)) return NULL;
-    struct layout layout = {rank, place->layout.sizes, strides};
-    return reading_of(prover, piece->term, to, &layout);
+    struct window_place window = {to, {rank, place->layout.sizes, strides}};
+    return reading_window(prover, piece->term, &window);
+}
+
+const struct reading *reading_of_pieces(struct prover *prover, enum dtype dtype, struct pieces *parts,
+                                        const struct layout *layout) {
+    const struct reading *reading;
+    struct window_place dense = dense_place(prover, layout->sizes, layout->rank);
+    pieces_normalise(prover, parts);
+    if (parts->count == 1 && (reading = read_one(prover, &parts->items[0], &dense))) return reading;
+    const struct term *term = pieces_term(prover, dtype, NULL, parts);
+    return reading_intern(prover, term, dense.offset, &dense.layout);
 }
 
 /* A part of a cell inside of a place, now from the row-major numbers of the place. */
@@ -139,13 +147,13 @@ static bool surely_apart(struct prover *prover, const struct cell *cell, const s
     return cell->reading && places_disjoint(prover->context, &cell->place, place) == answer_yes;
 }
 
-/* The parts of all cells in the place. They are disjoint, so they are all of it when there are as many elements. */
-static bool collect(struct prover *prover, const struct contents *contents, const struct window_place *place,
-                    struct pieces *parts) {
+/* The parts of all cells are disjoint, so they are all of the place when there are as many elements. */
+bool contents_parts(struct prover *prover, const struct contents *contents, const struct window_place *place,
+                    const symint *numbers, struct pieces *parts) {
     struct piece frame, sought;
     symint count = number(prover, 0);
     if (place_overlaps_itself(prover->context, place) != answer_no) return false;
-    if (!piece_of_place(prover, place, NULL, number(prover, 0), NULL, &frame)) return false;
+    if (!piece_of_place(prover, place, NULL, number(prover, 0), numbers, &frame)) return false;
     sought = frame;
     for (size_t i = 0; i < contents->cells.count; i++) {
         struct cell *cell = &contents->cells.items[i];
@@ -168,13 +176,8 @@ static bool collect(struct prover *prover, const struct contents *contents, cons
 static const struct reading *read_parts(struct prover *prover, const struct contents *contents,
                                         const struct window_place *place) {
     struct pieces parts = {0};
-    const struct reading *reading;
-    if (!collect(prover, contents, place, &parts)) return read_opaque(prover, contents, place);
-    struct window_place dense = dense_place(prover, place->layout.sizes, place->layout.rank);
-    pieces_normalise(prover, &parts);
-    if (parts.count == 1 && (reading = read_one(prover, &parts.items[0], &dense))) return reading;
-    const struct term *term = pieces_term(prover, contents->dtype, NULL, &parts);
-    return reading_intern(prover, term, dense.offset, &dense.layout);
+    if (!contents_parts(prover, contents, place, NULL, &parts)) return read_opaque(prover, contents, place);
+    return reading_of_pieces(prover, contents->dtype, &parts, &place->layout);
 }
 
 static bool is_expanded(const struct layout *layout, size_t i) {

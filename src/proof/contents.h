@@ -33,6 +33,16 @@ void contents_write(struct prover *prover, struct contents *contents, const stru
 /* All that is in there, as one term. */
 const struct term *contents_term(struct prover *prover, const struct contents *contents);
 
+/* The elements of a term at these numbers. */
+const struct reading *reading_window(struct prover *prover, const struct term *term, const struct window_place *place);
+/* The parts of a place, disjoint and all of it, numbered as `numbers` says (NULL: row-major). False when it cannot be taken
+ * apart. */
+bool contents_parts(struct prover *prover, const struct contents *contents, const struct window_place *place,
+                    const symint *numbers, struct pieces *parts);
+/* A tensor of the layout's sizes whose row-major elements the pieces have; they are normalised. */
+const struct reading *reading_of_pieces(struct prover *prover, enum dtype dtype, struct pieces *parts,
+                                        const struct layout *layout);
+
 /* The elements of a reading at a place that counts its elements row-major: a view of it, or a reshape. */
 const struct reading *reading_at(struct prover *prover, const struct reading *reading,
                                  const struct window_place *place);

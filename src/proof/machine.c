@@ -1,5 +1,7 @@
 #include "proof/machine.h"
 
+#include "proof/elements.h"
+
 /* ---- readings ---- */
 
 const struct reading *reading_expand(struct prover *prover, const struct reading *reading, const symint *sizes,
@@ -40,7 +42,11 @@ static const struct reading *convert(struct prover *prover, enum term_kind kind,
 }
 
 const struct reading *reading_cast(struct prover *prover, const struct reading *reading, enum dtype dtype) {
-    return reading->term->dtype == dtype ? reading : convert(prover, term_cast, reading, dtype);
+    struct element_call cast = {.kind = element_cast, .dtype = dtype, .count = 1};
+    struct space space = {reading->layout.rank, reading->layout.sizes};
+    if (reading->term->dtype == dtype) return reading;
+    if (prover->by_elements) return elements_call(prover, &cast, &space, &reading);
+    return convert(prover, term_cast, reading, dtype);
 }
 
 /* The bits of a reading as another type of the same size; back again gives what was there. */
@@ -176,7 +182,10 @@ struct item item_resolve(struct machine *machine, struct item pending, const str
     struct tensor_value *tensor = tensor_fresh(machine, &type->layout, type->dtype);
     struct window_place dense = dense_place(prover, type->layout.sizes, type->layout.rank);
     const struct term *term = term_result_of(prover, call, index, type->dtype);
-    tensor_write(machine, tensor, reading_intern(prover, term, dense.offset, &dense.layout));
+    const struct reading *reading = reading_intern(prover, term, dense.offset, &dense.layout);
+    bool known =
+        term->meaning && layout_same_sizes(prover->symbols, &term->meaning->layout, &dense.layout) == answer_yes;
+    tensor_write(machine, tensor, known ? term->meaning : reading);
     return item_of_tensor(tensor);
 }
 
@@ -286,7 +295,8 @@ static void run_operation(struct machine *machine, struct node *node, struct ite
             run_functionalized(machine, node, result);
         else
             run_opaque(machine, node, result);
-    } else if (!run_integer(machine, node, result) && !run_movement(machine, node, result)) {
+    } else if (!run_integer(machine, node, result) && !run_movement(machine, node, result) &&
+               !run_elements(machine, node, result)) {
         run_call(machine, node, result);
     }
 }
@@ -332,18 +342,35 @@ static void run_node(struct machine *machine, struct node *node, struct item *re
     }
 }
 
-void machine_run(struct prover *prover, struct graph *graph, struct machine *machine) {
+static void start(struct prover *prover, struct graph *graph, struct machine *machine) {
     *machine = (struct machine){.prover = prover, .graph = graph};
     machine->items = arena_array(prover->arena, struct item, graph->node_limit);
     machine->attributes = map_create(prover->arena);
     machine->states = map_create(prover->arena);
-    run_placeholders(machine);
-    for (struct node *node = graph->first; node && !prover->obstacle; node = node->next) {
+}
+
+static void run_nodes(struct machine *machine, bool within) {
+    struct prover *prover = machine->prover;
+    for (struct node *node = machine->graph->first; node && !prover->obstacle; node = node->next) {
         struct item result;
-        prover->node = node;
+        if (!within) prover->node = node;
         if (node->kind == node_placeholder) continue;
         run_node(machine, node, &result);
         if (result.kind == item_tensor) check_annotation(machine, node, result.tensor);
         machine->items[node->index] = result;
     }
+}
+
+void machine_run(struct prover *prover, struct graph *graph, struct machine *machine) {
+    start(prover, graph, machine);
+    run_placeholders(machine);
+    run_nodes(machine, false);
+}
+
+void machine_run_within(struct prover *prover, struct graph *graph,
+                        const struct item *(*find)(void *user, struct text name), void *user, struct machine *machine) {
+    start(prover, graph, machine);
+    for (struct node *node = graph->first; node; node = node->next)
+        if (node->kind == node_placeholder) machine->items[node->index] = *find(user, node->name);
+    run_nodes(machine, true);
 }

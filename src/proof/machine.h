@@ -82,6 +82,9 @@ struct machine {
 
 /* Runs the whole graph; stops early when the prover gives up. */
 void machine_run(struct prover *prover, struct graph *graph, struct machine *machine);
+/* Runs a graph whose placeholders are the items that `find` gives, within the node that is run already. */
+void machine_run_within(struct prover *prover, struct graph *graph,
+                        const struct item *(*find)(void *user, struct text name), void *user, struct machine *machine);
 
 /* ---- values (machine.c) ---- */
 
@@ -114,8 +117,9 @@ const struct reading *reading_cast(struct prover *prover, const struct reading *
 /* ---- nodes: false when the node is not of this kind after all ---- */
 
 bool run_movement(struct machine *machine, struct node *node,
-                  struct item *result);                                         /* movement.c: views, updates, copies */
-void run_call(struct machine *machine, struct node *node, struct item *result); /* apply.c: computing operations */
+                  struct item *result); /* movement.c: views, updates, copies */
+bool run_elements(struct machine *machine, struct node *node, struct item *result); /* elements_node.c */
+void run_call(struct machine *machine, struct node *node, struct item *result);     /* apply.c: computing operations */
 void run_functionalized(struct machine *machine, struct node *node, struct item *result); /* functionalized.c */
 void run_opaque(struct machine *machine, struct node *node, struct item *result);         /* opaque.c */
 
@@ -134,6 +138,13 @@ void bound_set(struct machine *machine, struct bound_call *call, size_t index, c
 void bound_execute(struct machine *machine, struct bound_call *call);
 /* The call with the same elements in the same memory, where its operation takes them in several shapes (shape.c). */
 struct bound_call bound_in_one_shape(struct machine *machine, const struct bound_call *call);
+/* Whether an argument has the schema's default. */
+bool bound_is_default(struct machine *machine, const struct bound_call *call, size_t index);
+/* Whether what the call writes to `out` meets nothing that it is given but `in`, and that only as a whole. */
+bool bound_stands_apart(struct machine *machine, const struct bound_call *call, const struct tensor_value *in,
+                        const struct tensor_value *out);
+/* Takes the call for one of its meanings, if there is one that the leading graph has (meaning.c): writes what it writes. */
+bool bound_takes_meaning(struct machine *machine, struct bound_call *call);
 /* What the call returns. */
 struct item bound_return(struct machine *machine, const struct bound_call *call, size_t index);
 

@@ -1,7 +1,7 @@
 /* How two pieces meet: both as boxes in one frame. */
 #include "proof/piece.h"
 
-/* Steps, the largest first; every address has at most one index along each below its limit. */
+/* Steps, the largest first; every address has at most one index along each where all are below their limits. */
 struct frame {
     size_t rank;
     symint steps[piece_most_extents], limits[piece_most_extents]; /* limits[0] is NULL: none */
@@ -35,15 +35,26 @@ struct box {
     symint start[piece_most_extents], end[piece_most_extents], to[piece_most_extents];
 };
 
+/* Whether no address of the box has a second index: what lies along smaller steps stays below each step. */
+static bool counts_once(struct prover *prover, const struct frame *frame, const struct box *box) {
+    symint below = number(prover, 0);
+    for (size_t i = frame->rank; i-- > 1;) {
+        symint last = minus(prover, box->end[i], number(prover, 1));
+        below = plus(prover, below, times(prover, last, frame->steps[i]));
+        if (!surely_less(prover, below, frame->steps[i - 1])) return false;
+    }
+    return true;
+}
+
 static bool lay(struct prover *prover, const struct frame *frame, const struct piece *piece, struct box *box) {
     symint left = piece->from, zero = number(prover, 0), one = number(prover, 1);
     size_t laid = 0;
+    bool within = true;
     for (size_t i = 0; i < frame->rank; i++) {
         symint size = one;
         size_t found = 0;
         box->to[i] = zero;
-        box->start[i] = symint_floor_divide(prover->symbols, left, frame->steps[i]);
-        left = symint_modulo(prover->symbols, left, frame->steps[i]);
+        box->start[i] = divide_by_step(prover, left, frame->steps[i], frame->limits + 1, frame->rank - 1, &left);
         for (size_t d = 0; d < piece->rank; d++) {
             if (piece->extents[d].from != frame->steps[i]) continue;
             size = piece->extents[d].size;
@@ -52,11 +63,11 @@ static bool lay(struct prover *prover, const struct frame *frame, const struct p
         }
         box->end[i] = plus(prover, box->start[i], size);
         if (!surely_at_most(prover, zero, box->start[i])) return false;
-        if (i && !surely_at_most(prover, box->end[i], frame->limits[i])) return false;
+        within &= !i || surely_at_most(prover, box->end[i], frame->limits[i]);
         if (found > 1) return false;
         laid += found;
     }
-    return symint_is(left, 0) && laid == piece->rank;
+    return symint_is(left, 0) && laid == piece->rank && (within || counts_once(prover, frame, box));
 }
 
 static bool both_in_frame(struct prover *prover, const struct piece *a, const struct piece *b, struct frame *frame,

@@ -292,13 +292,20 @@ static bool run_update(struct machine *machine, struct node *node, struct item *
 
 /* ---- concatenation: each part is written to its place ---- */
 
+/* The element types are promoted to the result's. */
 static bool parts_fit(const struct item *parts, size_t rank, enum dtype dtype) {
     if (parts->kind != item_tuple) return false;
     for (size_t i = 0; i < parts->tuple.count; i++) {
         const struct tensor_value *part = item_tensor_of(&parts->tuple.items[i]);
-        if (!part || part->place.layout.rank != rank || part->dtype != dtype) return false;
+        if (!part || part->place.layout.rank != rank || dtype_promote(part->dtype, dtype) != dtype) return false;
     }
     return parts->tuple.count > 0;
+}
+
+static void write_part(struct machine *machine, const struct tensor_value *fresh, const struct window_place *place,
+                       struct tensor_value *part) {
+    const struct reading *reading = reading_cast(machine->prover, tensor_read(machine, part), fresh->dtype);
+    tensor_write(machine, tensor_make(machine, fresh->buffer, place, fresh->dtype), reading);
 }
 
 static bool run_cat(struct machine *machine, const struct node *node, struct item *result) {
@@ -316,8 +323,78 @@ static bool run_cat(struct machine *machine, const struct node *node, struct ite
         struct tensor_value *part = parts.tuple.items[i].tensor;
         symint step = times(prover, part->place.layout.sizes[axis], fresh->place.layout.strides[axis]);
         place.layout.sizes = part->place.layout.sizes;
-        tensor_write(machine, tensor_make(machine, fresh->buffer, &place, part->dtype), tensor_read(machine, part));
+        write_part(machine, fresh, &place, part);
         place.offset = plus(prover, place.offset, step);
+    }
+    *result = item_of_tensor(fresh);
+    return true;
+}
+
+/* aten.stack(tensors, dim): each tensor is one index of a new dimension. */
+static bool run_stack(struct machine *machine, const struct node *node, struct item *result) {
+    struct prover *prover = machine->prover;
+    const struct value *list = node_argument(node, 0), *dim = node_argument(node, 1);
+    int64_t axis = 0;
+    if (!list || node->type->kind != type_tensor || (dim && !value_as_integer(dim, &axis))) return false;
+    struct item parts = item_of_value(machine, list);
+    int64_t rank = (int64_t)node->type->layout.rank;
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis >= rank || !parts_fit(&parts, (size_t)rank - 1, node->type->dtype)) return false;
+    struct tensor_value *fresh = tensor_fresh(machine, &node->type->layout, node->type->dtype);
+    symint strides[place_most_dimensions], step = fresh->place.layout.strides[axis];
+    for (size_t i = 0, next = 0; i < (size_t)rank; i++)
+        if (i != (size_t)axis) strides[next++] = fresh->place.layout.strides[i];
+    symint *kept = arena_copy(prover->arena, strides, (size_t)(rank - 1) * sizeof *kept);
+    for (size_t i = 0; i < parts.tuple.count; i++) {
+        struct tensor_value *part = parts.tuple.items[i].tensor;
+        struct window_place place = {plus(prover, fresh->place.offset, times(prover, step, number(prover, (int64_t)i))),
+                                     {(size_t)rank - 1, part->place.layout.sizes, kept}};
+        write_part(machine, fresh, &place, part);
+    }
+    *result = item_of_tensor(fresh);
+    return true;
+}
+
+/* ---- repetition ---- */
+
+enum { most_tiles = 64 };
+
+/* How often along each dimension of the result; how many tiles that are. 0: not known, or too many. */
+static int64_t read_repeats(const struct node *node, size_t rank, int64_t *repeats) {
+    const struct value *list = node_argument(node, 1);
+    int64_t tiles = 1;
+    if (!list || (list->kind != value_list && list->kind != value_tuple) || list->list.count != rank) return 0;
+    for (size_t i = 0; i < rank; i++) {
+        if (!value_as_integer(&list->list.items[i], &repeats[i]) || repeats[i] < 1) return 0;
+        if (repeats[i] > most_tiles / tiles) return 0;
+        tiles *= repeats[i];
+    }
+    return tiles;
+}
+
+/* aten.repeat(self, repeats): `self` is written to each tile. */
+static bool run_repeat(struct machine *machine, const struct node *node, struct item *result) {
+    struct prover *prover = machine->prover;
+    struct tensor_value *source = argument_tensor(machine, node, 0);
+    int64_t repeats[place_most_dimensions];
+    if (!source || node->type->kind != type_tensor || node->type->layout.rank > place_most_dimensions) return false;
+    size_t rank = node->type->layout.rank;
+    int64_t tiles = read_repeats(node, rank, repeats);
+    if (!tiles || source->place.layout.rank > rank || source->dtype != node->type->dtype) return false;
+    size_t lead = rank - source->place.layout.rank;
+    symint *sizes = arena_array(prover->arena, symint, rank);
+    for (size_t i = 0; i < rank; i++) sizes[i] = i < lead ? number(prover, 1) : source->place.layout.sizes[i - lead];
+    const struct reading *reading = reading_expand(prover, tensor_read(machine, source), sizes, rank);
+    if (!reading) return false;
+    struct tensor_value *fresh = tensor_fresh(machine, &node->type->layout, source->dtype);
+    for (int64_t tile = 0; tile < tiles; tile++) {
+        struct window_place place = {fresh->place.offset, {rank, sizes, fresh->place.layout.strides}};
+        int64_t left = tile;
+        for (size_t i = 0; i < rank; left /= repeats[i++]) {
+            symint step = times(prover, sizes[i], place.layout.strides[i]);
+            place.offset = plus(prover, place.offset, times(prover, step, number(prover, left % repeats[i])));
+        }
+        tensor_write(machine, tensor_make(machine, fresh->buffer, &place, source->dtype), reading);
     }
     *result = item_of_tensor(fresh);
     return true;
@@ -371,6 +448,10 @@ bool run_movement(struct machine *machine, struct node *node, struct item *resul
         return run_cast(machine, node, result);
     case operation_aten_cat_default:
         return run_cat(machine, node, result);
+    case operation_aten_stack_default:
+        return run_stack(machine, node, result);
+    case operation_aten_repeat_default:
+        return run_repeat(machine, node, result);
     default:
         return false;
     }

@@ -8,6 +8,23 @@ bool step_larger(const struct prover *prover, symint a, symint b) {
     return surely_less(prover, b, a) || step_multiple_of(prover, a, b);
 }
 
+symint divide_by_step(const struct prover *prover, symint value, symint step, const symint *sizes, size_t count,
+                      symint *rest) {
+    int64_t number_left, least;
+    symint quotient = symint_floor_divide(prover->symbols, value, step), left = step;
+    *rest = symint_modulo(prover->symbols, value, step);
+    if (symint_is_constant(step, &least) || !symint_is_constant(value, &number_left) || number_left < 0)
+        return quotient;
+    for (size_t i = 0; i < count; i++) {
+        symint divided =
+            symint_is_constant(sizes[i], &least) ? NULL : symint_divide_exact(prover->symbols, left, sizes[i]);
+        if (divided) left = divided;
+    }
+    if (!symint_is_constant(left, &least) || number_left >= least) return quotient;
+    *rest = value;
+    return number(prover, 0);
+}
+
 bool piece_of_place(struct prover *prover, const struct window_place *place, const struct term *term, symint to,
                     const symint *to_strides, struct piece *piece) {
     const struct layout *layout = &place->layout;
@@ -52,12 +69,13 @@ bool piece_relate(struct prover *prover, const struct piece *piece, symint offse
                   size_t rank, symint *to, symint *to_strides) {
     symint zero = number(prover, 0), one = number(prover, 1), distance = minus(prover, offset, piece->from);
     symint last[piece_most_extents]; /* the index of the last element along each extent */
+    symint sizes[piece_most_extents];
+    for (size_t i = 0; i < piece->rank; i++) sizes[i] = piece->extents[i].size;
     *to = piece->to;
     for (size_t i = 0; i < piece->rank; i++) {
         const struct extent *extent = &piece->extents[i];
         if (symint_is(extent->from, 0)) return false;
-        last[i] = symint_floor_divide(prover->symbols, distance, extent->from);
-        distance = symint_modulo(prover->symbols, distance, extent->from);
+        last[i] = divide_by_step(prover, distance, extent->from, sizes, piece->rank, &distance);
         if (!surely_at_most(prover, zero, last[i])) return false;
         *to = plus(prover, *to, times(prover, last[i], extent->to));
     }

@@ -30,6 +30,11 @@ bool piece_relate(struct prover *prover, const struct piece *piece, symint offse
 /* Cuts extents of `piece` where the steps of `other` fall between two of theirs: 640 by 1 at 64 into 10 by 64, 64 by 1. */
 void piece_refine(struct prover *prover, struct piece *piece, const struct piece *other);
 
+/* value // step; *rest is what is left. `sizes` are of what is looked at: where one of them is 0 there is nothing to look at,
+ * so a step that is a multiple of them is taken for at least what is left when they are divided out. */
+symint divide_by_step(const struct prover *prover, symint value, symint step, const symint *sizes, size_t count,
+                      symint *rest);
+
 /* Whether a step of `a` is the larger one. A multiple counts as larger: where it is not, its factor is 0 or 1, and what
  * depends on the order (that indices do not run over) is proved each time. */
 bool step_larger(const struct prover *prover, symint a, symint b);

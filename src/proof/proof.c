@@ -8,6 +8,7 @@ struct comparison_run {
     struct prover prover;
     struct machine machines[2];
     struct proof *proof;
+    size_t first; /* the machine that runs first */
 };
 
 static bool differ(struct comparison_run *run, const char *result, const char *reason) {
@@ -277,7 +278,9 @@ static bool same_states(struct comparison_run *run) {
 
 static bool run_machines(struct comparison_run *run, struct graph *a, struct graph *b) {
     struct graph *const graphs[] = {a, b};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t k = 0; k < 2; k++) {
+        size_t i = k ^ run->first;
+        run->prover.leading = k == 0;
         machine_run(&run->prover, graphs[i], &run->machines[i]);
         if (!run->prover.obstacle) continue;
         *(i ? &run->proof->second : &run->proof->first) = run->prover.obstacle_node;
@@ -294,19 +297,40 @@ static bool same_meaning(struct comparison_run *run) {
     return run->prover.obstacle && same ? differ(run, "the results", run->prover.obstacle) : same;
 }
 
-regraft_status prove_equal(struct graph *a, struct graph *b, struct arena *arena, struct proof *proof) {
+static regraft_status prove(struct comparison_run *run, struct graph *a, struct graph *b) {
     struct context *context = a->context;
-    struct comparison_run run = {.prover = {.context = context, .symbols = context->symbols, .arena = arena},
-                                 .proof = proof};
-    *proof = (struct proof){.result = "", .reason = "", .provenance = ""};
-    run.prover.terms = map_create(arena);
-    run.prover.readings = map_create(arena);
-    run.prover.bound = map_create(arena);
-    run.prover.checked = map_create(arena);
+    struct prover *prover = &run->prover;
+    struct rounded_list rounded = {0};
+    *run->proof = (struct proof){.result = "", .reason = "", .provenance = ""};
+    prover->context = context;
+    prover->symbols = context->symbols;
+    prover->terms = map_create(prover->arena);
+    prover->readings = map_create(prover->arena);
+    prover->bound = map_create(prover->arena);
+    prover->checked = map_create(prover->arena);
+    prover->rounded = &rounded;
     if (b->context != context)
         return fail(&context->diagnostics, REGRAFT_USAGE, (struct position){0},
                     "graphs of two contexts cannot be compared");
-    bind_symbols(&run.prover, a);
-    proof->proved = same_inputs(&run, a, b) && run_machines(&run, a, b) && same_meaning(&run);
+    bind_symbols(prover, a);
+    run->proof->proved = same_inputs(run, a, b) && run_machines(run, a, b) && same_meaning(run);
+    if (run->proof->proved) {
+        run->proof->rounded = rounded.items;
+        run->proof->rounded_count = rounded.count;
+    }
     return REGRAFT_OK;
+}
+
+regraft_status prove_equal(struct graph *a, struct graph *b, struct arena *arena, struct proof *proof) {
+    struct comparison_run run = {.prover = {.arena = arena}, .proof = proof};
+    return prove(&run, a, b);
+}
+
+regraft_status prove_by_elements(struct graph *a, struct graph *b, const struct meaning_use *use, struct arena *arena,
+                                 struct proof *proof) {
+    struct comparison_run run = {
+        .prover = {.arena = arena, .by_elements = true, .meanings = use->meanings, .expands = use->expands},
+        .proof = proof,
+        .first = (size_t)use->leading};
+    return prove(&run, a, b);
 }

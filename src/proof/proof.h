@@ -11,8 +11,16 @@
 
 #include "ir/graph.h"
 
+/* Calls of one operation that were taken for what they are but for rounding. */
+struct rounded_calls {
+    struct text operation; /* "_C.rms_norm.default" */
+    size_t calls;
+};
+
 struct proof {
     bool proved;
+    const struct rounded_calls *rounded; /* proved, but for the rounding of these; none: equal to the bit */
+    size_t rounded_count;
     const char
         *result; /* the first that could not be proved: "out0", "input kv_cache", "state of layers.0"; "" for all */
     const char *reason;                /* why; "" when proved */
@@ -26,5 +34,35 @@ bool graphs_identical(struct graph *a, struct graph *b);
 
 /* The graphs belong to one context. All memory of the proof lives in `arena`. */
 regraft_status prove_equal(struct graph *a, struct graph *b, struct arena *arena, struct proof *proof);
+
+/* ---- operations that mean something ---- */
+
+/* An argument of a call: its type (a tensor's without strides, an integer's, None's), or a literal. */
+struct meaning_argument {
+    const struct type *type; /* NULL: a literal */
+    const struct value *literal;
+    bool is_default;
+};
+
+/* Graphs that compute what a call of an operation gives: placeholders named after arguments; results are what it returns, then
+ * the new values of what it writes. */
+struct meanings {
+    void *user;
+    /* A graph for a call with these arguments, those that are equal to the bit first; NULL behind the last. `next` is 0, then
+     * what the call before left there. `rounds`: equal but for rounding. */
+    regraft_status (*find)(void *user, const struct operation *operation, const struct meaning_argument *arguments,
+                           size_t *next, struct graph **graph, bool *rounds);
+};
+
+/* How meanings are used. */
+struct meaning_use {
+    const struct meanings *meanings;
+    int leading;  /* the graph (0 or 1) whose spelling counts */
+    bool expands; /* its calls, too, are taken for their first meaning that is equal to the bit */
+};
+/* The same question, element by element through operations that work so (proof/elements.h), and with meanings: each call in
+ * the one graph that the leading one has not is taken for that of its meanings which the leading one has. */
+regraft_status prove_by_elements(struct graph *a, struct graph *b, const struct meaning_use *use, struct arena *arena,
+                                 struct proof *proof);
 
 #endif

@@ -86,8 +86,11 @@ struct term *key_term(struct prover *prover, const struct builder *key) {
     struct term **slot = (struct term **)map_slot(prover->terms, key->data, key->length);
     if (!*slot) {
         *slot = arena_new(prover->arena, struct term);
-        **slot = (struct term){
-            .kind = (enum term_kind)key->data[0], .dtype = (enum dtype)key->data[1], .node = prover->node};
+        **slot = (struct term){.kind = (enum term_kind)key->data[0],
+                               .dtype = (enum dtype)key->data[1],
+                               .serial = prover->serials++,
+                               .leading = prover->leading,
+                               .node = prover->node};
     }
     return *slot;
 }
@@ -135,5 +138,6 @@ const struct reading *reading_intern(struct prover *prover, const struct term *t
     symint *numbers = arena_copy(prover->arena, key + 2, 2 * rank * sizeof *key);
     *slot = arena_new(prover->arena, struct reading);
     **slot = (struct reading){term, key[1], {rank, numbers, numbers + rank}};
+    if (!term->whole) ((struct term *)term)->whole = &(*slot)->layout;
     return *slot;
 }

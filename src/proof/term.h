@@ -8,6 +8,7 @@
 
 #include "ir/place.h"
 #include "ir/graph.h"
+#include "proof/proof.h"
 
 enum term_kind {
     term_input,         /* a placeholder; elements are numbered as they lie in its storage */
@@ -20,28 +21,40 @@ enum term_kind {
     term_state,         /* state outside of the graph before its first use */
     term_pieces,        /* several pieces of terms: row-major for a reading, as in storage for a buffer */
     term_read,          /* a place of contents that could not be taken apart; row-major */
-    term_written        /* contents after a write that could not be taken apart; as in storage */
+    term_written,       /* contents after a write that could not be taken apart; as in storage */
+    term_elements       /* a function of elements of other terms, numbered as those: proof/elements.h */
 };
 
 struct reading;
 struct contents;
+struct element_function;
 
 struct term {
     enum term_kind kind;
     enum dtype dtype;
+    uint32_t serial;                        /* counts the terms of a proof */
+    bool leading;                           /* made by the graph that ran first */
     const struct node *node;                /* the first that made it, for messages */
     struct text name;                       /* of a call: the operation; of an input: its name; of a state: its layer */
     const struct reading *const *arguments; /* of a call: what its tensors read, in order; of a cast: one */
     size_t argument_count;
-    const struct term *call;         /* of a result */
-    const struct term *state;        /* of a call: the state it starts from, or NULL */
-    const struct contents *contents; /* of pieces */
+    const struct term *call;                 /* of a result */
+    const struct term *state;                /* of a call: the state it starts from, or NULL */
+    const struct contents *contents;         /* of pieces */
+    const struct element_function *function; /* of elements */
+    const struct layout *whole;              /* of the first reading, which mostly is all of it; NULL: none yet */
+    const struct reading *meaning;           /* of a result: what it is equal to (proof/meaning.c), or NULL */
 };
 
 struct reading {
     const struct term *term;
     symint offset;
     struct layout layout; /* strides of dimensions of size 1 are 0 */
+};
+
+struct rounded_list {
+    struct rounded_calls *items;
+    size_t count, capacity;
 };
 
 struct prover {
@@ -54,6 +67,15 @@ struct prover {
     const struct node *node; /* that is looked at */
     const char *obstacle;    /* why nothing can be proved any more, or NULL */
     const struct node *obstacle_node;
+    bool by_elements; /* operations on elements are followed element by element (proof/elements.h) */
+    symint axes[16];  /* symbols of the axes of elements, from the second on */
+    bool leading;     /* the graph runs that the other one is brought to the form of */
+    uint32_t serials;
+    bool expands;                    /* calls of the leading graph are taken for their meaning, too */
+    const struct meanings *meanings; /* NULL: operations mean nothing but themselves */
+    struct rounded_list *rounded;    /* calls that were taken for a meaning that rounds otherwise */
+    bool rounds;                     /* such a meaning was used within the meaning that is looked at */
+    size_t depth;                    /* of meanings within meanings */
 };
 
 /* Records why the graphs cannot be compared; the first reason stays. */

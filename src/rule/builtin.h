@@ -11,5 +11,7 @@ struct builtin_rule_file {
 };
 extern const struct builtin_rule_file builtin_rule_files[];
 extern const struct builtin_rule_file builtin_definitions; /* what fused operations mean */
+extern const struct builtin_rule_file builtin_meanings;    /* what raised operations mean, to the bit */
+extern const struct builtin_rule_file builtin_roundings;   /* and but for rounding */
 
 #endif

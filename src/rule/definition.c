@@ -18,8 +18,7 @@ regraft_status definitions_open(struct context *context, struct definitions **de
     return file_read_memory(context, builtin_definitions.name, bytes, &(*definitions)->file);
 }
 
-/* `vllm.f.default` is defined by the module vllm_f_default. */
-static bool is_module_of(struct text module, struct text target) {
+bool definition_is_of(struct text module, struct text target) {
     if (module.length != target.length) return false;
     for (size_t i = 0; i < module.length; i++)
         if (module.data[i] != (target.data[i] == '.' ? '_' : target.data[i])) return false;
@@ -31,7 +30,7 @@ regraft_status definitions_find(struct definitions *definitions, const struct op
     struct graph **slot = (struct graph **)map_slot_text(definitions->graphs, operation->target);
     *definition = *slot;
     for (size_t i = 0; !*definition && i < definitions->file->graphs.count; i++) {
-        if (!is_module_of(definitions->file->graphs.items[i].name, operation->target)) continue;
+        if (!definition_is_of(definitions->file->graphs.items[i].name, operation->target)) continue;
         TRY(file_graph(definitions->context, definitions->file, (int)i, NULL, definition));
         *slot = *definition;
     }

@@ -11,6 +11,8 @@ regraft_status definitions_open(struct context *context, struct definitions **de
 regraft_status definitions_find(struct definitions *definitions, const struct operation *operation,
                                 struct graph **definition);
 
+/* `vllm.f.default` is defined by the module vllm_f_default. */
+bool definition_is_of(struct text module, struct text target);
 /* The definition of what a node calls, in whatever encoding; NULL when it calls nothing that has one. */
 regraft_status definitions_of_call(struct definitions *definitions, const struct node *node, struct graph **definition);
 

@@ -6,16 +6,17 @@ struct check_command {
     const char *paths[2], *inputs;
     size_t path_count;
     long seed, trials; /* trials 0: not given */
-    bool seeded, prove;
+    bool seeded, prove, exact;
 };
 
-enum { key_inputs = 2000, key_seed, key_trials, key_prove };
+enum { key_inputs = 2000, key_seed, key_trials, key_prove, key_exact };
 
 static const struct argp_option entries[] = {
     {"inputs", key_inputs, "FILE", 0, "The tensors to run on (safetensors)", 0},
     {"seed", key_seed, "S", 0, "Where the random inputs start (default: 0)", 0},
     {"trials", key_trials, "N", 0, "Run on N sets of random inputs (default: 8, where nothing is proved)", 0},
     {"prove", key_prove, NULL, 0, "Only prove; do not run", 0},
+    {"exact", key_exact, NULL, 0, "Only prove, to the bit: equal but for rounding counts as not proved", 0},
     {0},
 };
 
@@ -35,6 +36,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case key_prove:
         options->prove = true;
         return 0;
+    case key_exact:
+        options->prove = options->exact = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (options->path_count == 2) argp_error(state, "two graphs, not three: '%s'", argument);
         options->paths[options->path_count++] = argument;
@@ -43,7 +47,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         if (options->path_count < 2) argp_error(state, "two graphs are needed");
         if (options->inputs && options->trials) argp_error(state, "--inputs and --trials exclude each other");
         if (options->prove && (options->inputs || options->trials || options->seeded))
-            argp_error(state, "--prove runs nothing, so it takes no inputs, seed or trials");
+            argp_error(state, "--prove and --exact run nothing, so they take no inputs, seed or trials");
         return 0;
     default:
         return options_parse(key, argument, state, &options->input, NULL);
@@ -57,11 +61,14 @@ static const struct argp argp = {
     .children = graph_options,
     .doc =
         "Do two graphs compute the same? First by provenance: every view, copy and update is followed, and where both "
-        "graphs apply the same operations to the same elements they are proved equal. Where that does not decide, and "
+        "graphs apply the same operations to the same elements they are proved equal; where one graph calls an "
+        "operation "
+        "that the other one spells out, equal as well, or but for the rounding of these calls. Where that does not "
+        "decide, and "
         "with --inputs, --seed or --trials, both are run on the same inputs in the reference interpreter, and all that "
         "they give and change is compared. --graph and --stage hold for both. The exit code is 1 when anything "
         "differs, "
-        "and with --prove when nothing is proved.",
+        "and with --prove when nothing is proved; with --exact also when it is proved but for rounding.",
 };
 
 static regraft_status run_file(struct tool *tool, const struct check_command *options, struct graph *const graphs[2],
@@ -109,6 +116,7 @@ regraft_status command_check(struct tool *tool, int argc, char **argv) {
     struct verdict verdict = {0};
     struct graph *graphs[2];
     argp_parse(&argp, argc, argv, 0, NULL, &options);
+    verdict.exact = options.exact;
     TRY(tool_open(tool, &options.input));
     for (size_t i = 0; i < 2; i++) {
         regraft_graph *graph;

@@ -13,7 +13,7 @@ regraft_status verdict_try(struct verdict *verdict, struct graph *a, struct grap
 }
 
 regraft_status verdict_prove(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena) {
-    return prove_with_definitions(a, b, arena, &verdict->proof);
+    return prove_with_meanings(a, b, arena, &verdict->proof);
 }
 
 regraft_status verdict_reach(struct verdict *verdict, struct graph *a, struct graph *b, struct arena *arena) {
@@ -24,7 +24,8 @@ regraft_status verdict_reach(struct verdict *verdict, struct graph *a, struct gr
 }
 
 bool verdict_is_equal(const struct verdict *verdict) {
-    return verdict->compared ? verdict->comparison.equal : verdict->proof.proved;
+    if (verdict->compared) return verdict->comparison.equal;
+    return verdict->proof.proved && !(verdict->exact && verdict->proof.rounded_count);
 }
 
 /* ---- text ---- */
@@ -43,8 +44,31 @@ static void print_provenance(struct builder *out, const struct proof *proof) {
     print_node(out, "second", proof->second);
 }
 
+/* Without the overload, when that is the default one. */
+static struct text short_name(struct text target) {
+    static const char overload[] = ".default";
+    size_t length = strlen(overload);
+    bool has = target.length > length && text_is(text_skip(target, target.length - length), overload);
+    return (struct text){target.data, target.length - (has ? length : 0)};
+}
+
+/* `2 calls of _C.rms_norm and 1 of _C.silu_and_mul` */
+static void print_rounded(struct builder *out, const struct proof *proof) {
+    for (size_t i = 0; i < proof->rounded_count; i++) {
+        const struct rounded_calls *rounded = &proof->rounded[i];
+        const char *between = i == 0 ? "" : i + 1 < proof->rounded_count ? ", " : " and ";
+        const char *calls = i ? "" : rounded->calls == 1 ? " call" : " calls";
+        builder_format(out, "%s%zu%s of %.*s", between, rounded->calls, calls,
+                       TEXT_ARGS(short_name(rounded->operation)));
+    }
+}
+
 void verdict_print_proof(struct builder *out, const struct proof *proof) {
-    if (proof->proved)
+    if (proof->proved && proof->rounded_count) {
+        builder_string(out, "proved equal, but for the rounding of ");
+        print_rounded(out, proof);
+        builder_byte(out, '\n');
+    } else if (proof->proved)
         builder_string(out, "proved equal\n");
     else
         builder_format(out, "not proved: %s: %s\n", proof->result, proof->reason);
@@ -81,10 +105,25 @@ void verdict_print(struct builder *out, const struct verdict *verdict, bool aske
 
 static json_t *node_json(const struct node *node) { return node ? json_text(node->name) : json_null(); }
 
+static json_t *rounded_json(const struct proof *proof) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < proof->rounded_count; i++) {
+        json_t *row = json_object();
+        json_object_set_new(row, "operation", json_text(proof->rounded[i].operation));
+        json_object_set_new(row, "calls", json_integer((json_int_t)proof->rounded[i].calls));
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 static json_t *proof_json(const struct proof *proof) {
     json_t *answer = json_object();
     json_object_set_new(answer, "proved", json_boolean(proof->proved));
-    if (proof->proved) return answer;
+    if (proof->proved) {
+        json_object_set_new(answer, "exact", json_boolean(proof->rounded_count == 0));
+        json_object_set_new(answer, "rounded", rounded_json(proof));
+        return answer;
+    }
     json_object_set_new(answer, "result", json_words(proof->result));
     json_object_set_new(answer, "reason", json_words(proof->reason));
     json_object_set_new(answer, "first", node_json(proof->first));

@@ -19,7 +19,7 @@ static regraft_status copy_graph(struct graph *graph, struct graph **copy) {
 
 regraft_status opt_keep(struct opt_record *record, struct graph *graph) { return copy_graph(graph, &record->before); }
 
-/* A note for what nobody could decide: the pass may be right all the same. */
+/* A note for what nobody could decide to the bit: the pass may be right all the same. */
 static regraft_status note_undecided(struct graph *graph, const char *pass, const struct verdict *verdict,
                                      regraft_status status) {
     struct diagnostics *diagnostics = &graph->context->diagnostics;
@@ -59,5 +59,6 @@ regraft_status opt_compare(struct opt_record *record, struct graph *graph, const
         note_lines(graph, builder_text(&out));
         return REGRAFT_INTERNAL;
     }
-    return verdict.proof.proved ? REGRAFT_OK : note_undecided(graph, pass, &verdict, status);
+    bool exact = verdict.proof.proved && !verdict.proof.rounded_count;
+    return exact ? REGRAFT_OK : note_undecided(graph, pass, &verdict, status);
 }
