@@ -62,9 +62,15 @@ LOADS(read_constant, ".global.nc")
 #endif
 
 /* Loads before this are issued before loads behind it: the assembler orders by an estimate of what is urgent, and would put loads
- * of elements behind the use of a position, which waits for memory. A barrier of the warp, for what it does to that order. */
+ * of elements behind the use of a position, which waits for memory. A barrier of the warp, for what it does to that order; on AMD's, where compilers have
+ * it, a barrier of the scheduler. */
 INLINE void issue_loads() {
-#if !REGRAFT_HIP
+#if REGRAFT_HIP
+    asm volatile("" ::: "memory");
+#if __has_builtin(__builtin_amdgcn_sched_barrier)
+    __builtin_amdgcn_sched_barrier(0);
+#endif
+#else
     asm volatile("bar.warp.sync 0xffffffff;" ::: "memory");
 #endif
 }
