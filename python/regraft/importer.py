@@ -133,12 +133,6 @@ class Importer:
                       for bound, otherwise in ((known.lower, -2 ** 63), (known.upper, 2 ** 63 - 1))]
             self.context.range(str(symbol), *bounds)
 
-    def layout(self, numbers):
-        """Sizes or strides."""
-        symbolic = self.symbolic
-        return tuple([number if type(number) is int else symbolic.get(number.node) or self.dimension(number)
-                      for number in numbers])
-
     def dimension(self, value):
         """A size, stride or offset."""
         if type(value) is int:
@@ -158,7 +152,10 @@ class Importer:
     def _tensor(self, value):
         if value.layout is not torch.strided:
             return TYPE_UNKNOWN
-        key = (value.dtype, value.device, self.layout(value.shape), self.layout(value.stride()))
+        symbolic, missing = self.symbolic, self.dimension
+        key = (value.dtype, value.device,
+               tuple([n if type(n) is int else symbolic.get(n.node) or missing(n) for n in value.shape]),
+               tuple([n if type(n) is int else symbolic.get(n.node) or missing(n) for n in value.stride()]))
         number = self.types.get(key)
         if number is None:
             dtype, device, sizes, strides = key
@@ -352,7 +349,8 @@ class Importer:
         op = node.op
         if op == "call_function":
             kind, target = self._call_kind(node)
-            number = self.type(node.meta.get("val", NOTHING))
+            value = node.meta.get("val", NOTHING)
+            number = self._tensor(value) if type(value) is FakeTensor else self.type(value)
             count = self.arguments(node)
         elif op == "placeholder":
             kind, target, count = PLACEHOLDER, self.string(node.name), 0
