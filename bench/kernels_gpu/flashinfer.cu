@@ -1,7 +1,7 @@
-/* FlashInfer's rotary embedding and cache append, with plain arguments, for kernels_peers.py. Built beside, with FlashInfer's
+/* FlashInfer's rotary embedding and cache append, with plain arguments, for peers.py. Built beside, with FlashInfer's
  * headers (PyPI: flashinfer-python; INCLUDE is its flashinfer/data):
  *     nvcc -std=c++17 -O3 -arch=sm_90 -shared -Xcompiler -fPIC -I INCLUDE/include \
- *         -I INCLUDE/cccl/libcudacxx/include -I INCLUDE/cccl/cub -I INCLUDE/cccl/thrust bench/kernels_flashinfer.cu -o libflashinfer-peer.so
+ *         -I INCLUDE/cccl/libcudacxx/include -I INCLUDE/cccl/cub -I INCLUDE/cccl/thrust bench/kernels_gpu/flashinfer.cu -o libflashinfer-peer.so
  * Each token is a request of its own, whose one page is the block of its slot. bf16. */
 #include <flashinfer/page.cuh>
 #include <flashinfer/pos_enc.cuh>

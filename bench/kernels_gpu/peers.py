@@ -1,7 +1,8 @@
-"""usage: kernels_peers.py LIBREGRAFT_KERNELS [--vllm SO] [--flashinfer SO] [--inductor] [--json FILE] [--quick]
+"""usage: peers.py LIBREGRAFT_KERNELS [--vllm SO] [--flashinfer SO] [--inductor] [--only fused|others|rows] [--json FILE] [--quick]
 
 The GPU's kernels beside other projects' kernels for the same work, in one run on one set of buffers: vLLM's (the shared library
-_C_stable_libtorch of its wheel), FlashInfer's (kernels_flashinfer.cu) and what Inductor makes of the same chain. Needs PyTorch.
+_C_stable_libtorch of its wheel), FlashInfer's (flashinfer.cu) and what Inductor makes of the same chain. Needs PyTorch. `fused`: rotation
+with cache write; `others`: caches alone, norms before the rotation; `rows`: norms and activation.
 A CUDA graph of many launches is replayed; its launches go over sets of buffers; cold: other data went through the L2 before; hot:
 one set. The arms take turns. Medians of the replays with p10 and p90."""
 import argparse, ctypes, json, statistics, sys
