@@ -31,10 +31,17 @@ def _read(q, k):
     return (q * 2 + k.sum(-1, keepdim=True)).contiguous()
 
 
+def _mix(x, y, z, factor):
+    x.mul_(factor).add_(z.sum() * 0.01)
+    y.add_(x.sum() * 0.02)
+    return (z * 2).contiguous()
+
+
 _define("rotate(Tensor(a!) q, Tensor(b!)? k, Tensor positions) -> ()", _rotate, lambda *arguments: None)
 _define("store(Tensor k, Tensor v, Tensor(a!) cache, Tensor slots) -> ()", _store, lambda *arguments: None)
 _define("read(Tensor q, Tensor k) -> Tensor", _read, lambda q, k: torch.empty(q.shape, device=q.device, dtype=q.dtype),
         (torch.Tag.flexible_layout,) if hasattr(torch.Tag, "flexible_layout") else ())
+_define("mix(Tensor(a!) x, Tensor(b!) y, Tensor z, float factor) -> Tensor", _mix, lambda x, y, z, factor: z.new_empty(z.shape))
 OPS = torch.ops.regraft_test
 
 TOKENS, WIDTH = 6, 16
