@@ -4,6 +4,14 @@
 
 static bool same_value(struct symbols *symbols, const struct value *a, const struct value *b);
 
+/* Bit for bit: 0.0 is not -0.0. */
+static bool same_real(double a, double b) {
+    int64_t first, second;
+    memcpy(&first, &a, sizeof first);
+    memcpy(&second, &b, sizeof second);
+    return first == second;
+}
+
 static bool same_items(struct symbols *symbols, const struct value *a, const struct value *b) {
     if (a->list.count != b->list.count) return false;
     for (size_t i = 0; i < a->list.count; i++)
@@ -21,7 +29,7 @@ static bool same_value(struct symbols *symbols, const struct value *a, const str
     case value_integer:
         return a->integer == b->integer;
     case value_float:
-        return memcmp(&a->real, &b->real, sizeof a->real) == 0;
+        return same_real(a->real, b->real);
     case value_string:
         return text_equal(a->string, b->string);
     case value_node:
