@@ -31,15 +31,6 @@ def _arguments(schema):
             for argument in schema.arguments], [str(result.type) for result in schema.returns]
 
 
-@functools.cache
-def _kernels_reason():
-    try:
-        kernels.load()
-    except (ImportError, OSError, AttributeError) as error:
-        return str(error)
-    return ""
-
-
 def _tables_differ(graph):
     """Whether a rotation of the graph looks its cosines up in a table of another type than the query's."""
     for node in graph.nodes:
@@ -56,10 +47,9 @@ def _reason(name, found, graph, devices):
     if _arguments(found._schema) != _arguments(_schema(library.schema_of(name))):
         return f"{name} has another schema here: {found._schema}"
     if packet.startswith("regraft."):
-        if devices != {"cpu"}:
-            return f"regraft has no kernel of {name} for {', '.join(sorted(devices))} in PyTorch"
-        if reason := _kernels_reason():
-            return reason
+        for device in sorted(devices):
+            if reason := kernels.missing(device):
+                return reason
     if packet in NEEDS and registered(NEEDS[packet]) is None:
         return f"{NEEDS[packet]}, which {name} calls, is not registered in this PyTorch"
     if packet in SAME_TYPE and _tables_differ(graph):
@@ -80,15 +70,25 @@ def _missing(name):
     return f"{name} is not registered in this PyTorch"
 
 
-def declare(context, graph, devices):
+def _reasons(graph, devices):
+    """Of each operation that rules call: why it must not be called here, "" when it may."""
+    reasons = {}
+    for name in library.rule_operations():
+        if name.split(".")[0] not in ("aten", "prims"):
+            found = registered(name)
+            reasons[name] = _missing(name) if found is None else _reason(name, found, graph, devices)
+    return reasons
+
+
+def declare(context, graph, devices, prefer="regraft"):
     """Tells the library which operations its rules may call, and why not the others. `devices`: the kinds that the graph's values
-    are on."""
+    are on. Where both vLLM and regraft have an operation, `prefer` says whose is called: "regraft" or "engine"."""
     with contextlib.suppress(RuntimeError):  # then they are not there
         operations.register()
-    for name in library.rule_operations():
-        if name.split(".")[0] in ("aten", "prims"):
-            continue
-        found = registered(name)
-        reason = _missing(name) if found is None else _reason(name, found, graph, devices)
+    reasons = _reasons(graph, devices)
+    for name, reason in reasons.items():
+        ours = f"regraft.{name.partition('.')[2]}"
+        if prefer == "regraft" and name != ours and reasons.get(ours) == "":
+            reason = reason or f"{ours} is preferred to it (option prefer)"
         if reason:
             context.unavailable(name, reason)

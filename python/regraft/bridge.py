@@ -87,7 +87,7 @@ def _optimize(graph, options, record, keep_clones):
         record.operations = importer.schemas()
         _add_contracts(context, importer, graph, options, record)
         if options.fuse or options.pipeline:
-            availability.declare(context, graph, importer.devices())
+            availability.declare(context, graph, importer.devices(), options.prefer)
         clock("read")
         record.original = library.Original(context, *arrays)
         before = context.graph(*arrays)

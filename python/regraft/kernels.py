@@ -1,8 +1,11 @@
-"""libregraft-kernels through ctypes: the CPU's part of regraft/kernels.h that the operations of operations.py use."""
+"""libregraft-kernels through ctypes: the part of regraft/kernels.h that the operations of operations.py use."""
+import contextlib
 import ctypes
 import functools
+import logging
 import os
 import pathlib
+import threading
 from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int, c_int64, c_size_t, c_void_p
 
 import torch
@@ -57,8 +60,15 @@ class Cpu(Structure):
                 ("message", c_char * 256)]
 
 
-_FUNCTIONS = {"regraft_cpu_rope": Rope, "regraft_cpu_rope_cache": RopeCache,
-              "regraft_cpu_rope_latent_cache": RopeLatentCache}
+class GpuOptions(Structure):
+    _fields_ = [("struct_size", c_size_t), ("device", c_int), ("cache_folder", c_char_p)]
+
+
+class GpuLaunch(Structure):
+    _fields_ = [("stream", c_void_p), ("compile_only", c_int), ("overlap", c_int)]
+
+
+ARGUMENTS = {"rope": Rope, "rope_cache": RopeCache, "rope_latent_cache": RopeLatentCache}
 
 
 def path():
@@ -74,10 +84,13 @@ def path():
 def load():
     """The library, its functions with types. Calls release Python's lock."""
     loaded = ctypes.CDLL(str(path()))
-    for name, arguments in _FUNCTIONS.items():
-        function = getattr(loaded, name)
-        function.restype, function.argtypes = c_int, [POINTER(Cpu), POINTER(arguments)]
-    loaded.regraft_cpu_form_name.restype = c_char_p
+    for name, arguments in ARGUMENTS.items():
+        for where, first, more in (("cpu", POINTER(Cpu), []), ("gpu", c_void_p, [POINTER(GpuLaunch)])):
+            function = getattr(loaded, f"regraft_{where}_{name}")
+            function.restype, function.argtypes = c_int, [first, POINTER(arguments), *more]
+    loaded.regraft_cpu_form_name.restype = loaded.regraft_gpu_message.restype = c_char_p
+    loaded.regraft_gpu_message.argtypes = [c_void_p]
+    loaded.regraft_gpu_create.argtypes = [POINTER(GpuOptions), POINTER(c_void_p), c_char_p, c_size_t]
     return loaded
 
 
@@ -85,12 +98,86 @@ class Refused(Exception):
     """A kernel does not take these arguments; nothing was written. The library's message."""
 
 
-def run(name, arguments):
-    """Calls a function; raises Refused."""
-    cpu = Cpu(ctypes.sizeof(Cpu), 0, 1 if torch.get_num_threads() == 1 else 0, 0, b"")
-    status = getattr(load(), name)(byref(cpu), byref(arguments))
+def _check(status, name, message):
     if status:
-        raise Refused(f"regraft: {name}: {cpu.message.decode() or library.STATUS.get(status, status)}")
+        raise Refused(f"regraft: {name}: {message.decode() or library.STATUS.get(status, status)}")
+
+
+def _run_on_cpu(name, arguments):
+    cpu = Cpu(ctypes.sizeof(Cpu), 0, 1 if torch.get_num_threads() == 1 else 0, 0, b"")
+    status = getattr(load(), f"regraft_cpu_{name}")(byref(cpu), byref(arguments))
+    _check(status, name, cpu.message)
+
+
+# ---- GPU ----
+
+def _load_compiler():
+    """NVRTC of PyTorch's own packages lies where the loader does not look; once it is loaded, its name finds it."""
+    names = ("libnvrtc.so.13", "libnvrtc.so.12")
+    folders = pathlib.Path(torch.__file__).parents[1].glob("nvidia/*/lib")
+    for candidate in (*names, *(folder / name for folder in folders for name in names)):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(str(candidate))
+    return None
+
+
+class Gpu:
+    """A device with its compiled kernels, which one thread at a time uses."""
+
+    def __init__(self, index):
+        _load_compiler()
+        self.lock, self.handle, message = threading.Lock(), c_void_p(), ctypes.create_string_buffer(256)
+        options = GpuOptions(ctypes.sizeof(GpuOptions), index, None)
+        status = load().regraft_gpu_create(byref(options), byref(self.handle), message, len(message))
+        _check(status, f"GPU {index}", message.value)
+
+    def run(self, name, arguments, stream):
+        launch = GpuLaunch(stream, 0, 0)
+        with self.lock:
+            status = getattr(load(), f"regraft_gpu_{name}")(self.handle, byref(arguments), byref(launch))
+            _check(status, name, status and load().regraft_gpu_message(self.handle))
+
+
+_gpus, _gpus_lock = {}, threading.Lock()
+
+
+def gpu(index):
+    """The device of a number as PyTorch counts them; raises Refused."""
+    with _gpus_lock:
+        if index not in _gpus:
+            _gpus[index] = Gpu(index)
+        return _gpus[index]
+
+
+def _run_on_gpu(name, arguments, device):
+    try:
+        gpu(device.index).run(name, arguments, torch.cuda.current_stream(device).cuda_stream)
+    except Refused as error:
+        if torch.cuda.is_current_stream_capturing():  # else it is tried again in the next step
+            logging.getLogger("regraft").warning("%s: what stands for it goes into the CUDA graph that is being captured", error)
+        raise
+
+
+def missing(device_type):
+    """Why there are no kernels for such a device; "" when there are."""
+    try:
+        load()
+        if device_type == "cpu":
+            return ""
+        if device_type != "cuda" or torch.version.hip:
+            return f"regraft has no kernels for {'ROCm' if torch.version.hip else device_type} in PyTorch"
+        gpu(torch.cuda.current_device())
+    except (ImportError, OSError, AttributeError, RuntimeError, AssertionError, Refused) as error:
+        return str(error)
+    return ""
+
+
+def run(name, arguments, device):
+    """Calls regraft_cpu_NAME, or regraft_gpu_NAME in PyTorch's current stream; raises Refused."""
+    if device.type == "cpu":
+        _run_on_cpu(name, arguments)
+    else:
+        _run_on_gpu(name, arguments, device)
 
 
 # ---- tensors ----

@@ -1,7 +1,13 @@
-"""The cache of a layer, found by the layer's name as vLLM's own operations find it: in the forward context of the step."""
+"""The cache of a layer, found by the layer's name as vLLM's own operations find it: in the forward context of the step.
+
+Where in a cache a token goes is the layer's own business (`impl.do_kv_cache_update`). It is not guessed here: that function is
+watched once, and where it does nothing but call the operation that our kernels stand for, the views that it makes of the cache are
+the ones that they write."""
 import sys
+import weakref
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Unknown(Exception):
@@ -51,43 +57,129 @@ def all_layers():
     return context.get_forward_context().no_compile_layers
 
 
-# ---- what kernels write as the layer would ----
+# ---- what a layer's writer does ----
+
+class _Watch(TorchDispatchMode):
+    """Notes the calls that write, and does not make them."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        keywords = keywords or {}
+        if not function._schema.is_mutable:
+            return function(*arguments, **keywords)
+        names = [argument.name for argument in function._schema.arguments]
+        self.calls.append((str(function), dict(zip(names, arguments, strict=False)) | keywords))
+        return None
+
+
+def _same(a, b):
+    """Whether two tensors are the same elements in the same places."""
+    return (a.dtype == b.dtype and a.shape == b.shape and a.stride() == b.stride() and a.storage_offset() == b.storage_offset()
+            and a.untyped_storage()._cdata == b.untyped_storage()._cdata)
+
+
+def _only_call(operation, given, write):
+    """The arguments, by name, of the one call that `write` makes, when it is of `operation` and gets the tensors in `given`."""
+    watch = _Watch()
+    try:
+        with watch:
+            write()
+    except Exception as error:
+        raise Unknown(f"writes its cache in a way that is not known ({type(error).__name__}: {error})") from None
+    if [name for name, _ in watch.calls] != [f"{operation}.default"]:
+        made = ", ".join(name for name, _ in watch.calls) or "nothing that writes"
+        raise Unknown(f"writes its cache by {made}, not by {operation}")
+    (_, call), = watch.calls
+    if not all(name in call and _same(call[name], tensor) for name, tensor in given.items()):
+        raise Unknown(f"hands other tensors to {operation} than it is given")
+    return call
+
 
 def _elsewhere(layer):
     if getattr(layer, "hisparse_cache", None) is not None or getattr(layer, "use_pcp", False):
-        return "what is written to its cache is gathered from other processes or goes to another memory first"
-    return ""
+        raise Unknown("writes to other memory first, or gathers what it writes from other processes")
 
 
-def _writer(layer):
-    return getattr(type(layer.impl), "do_kv_cache_update", None)
+def _latent_call(layer, cache, kv_c, k_pe, slots, cache_type, scale):
+    """What a layer with latent attention hands to concat_and_cache_mla for kv_c [tokens, rank] and k_pe [tokens, 1, rope]."""
+    _elsewhere(layer)
+    given = {"kv_c": kv_c, "k_pe": k_pe.squeeze(1), "slot_mapping": slots.flatten()}
+    return _only_call("_C_cache_ops.concat_and_cache_mla", given, lambda: layer.impl.do_kv_cache_update(
+        kv_c, k_pe, cache, slots, cache_type, scale))
+
+
+def _paged_call(layer, cache, key, value, slots):
+    """What a layer with grouped-query attention hands to reshape_and_cache_flash for key and value [tokens, heads, size]."""
+    given = {"key": key, "value": value, "slot_mapping": slots}
+    return _only_call("_C_cache_ops.reshape_and_cache_flash", given, lambda: layer.impl.do_kv_cache_update(
+        layer, key, value, cache, slots))
+
+
+def _plain_latent(layer):
+    """Whether the layer writes rows [kv_c | k_pe] by indexing a contiguous cache, as vLLM's latent attention for CPUs does."""
+    known = getattr(_module("v1.attention.backends.mla.cpu_mla"), "CPUMLAImpl", None)
+    return known is not None and getattr(type(layer.impl), "do_kv_cache_update", None) is known.do_kv_cache_update
+
+
+def _latent_write(layer, cache, kv_c, k_pe, slots, cache_type, scale):
+    """The same as _latent_call, also for a layer that indexes: {kv_cache, kv_cache_dtype, scale}"""
+    if not _plain_latent(layer):
+        return _latent_call(layer, cache, kv_c, k_pe, slots, cache_type, scale)
+    _elsewhere(layer)
+    if cache.dtype != kv_c.dtype or not cache.is_contiguous():
+        raise Unknown("has a cache that is converted or has gaps")
+    rows = cache.view(-1, cache.shape[-2], kv_c.shape[-1] + k_pe.shape[-1])
+    return {"kv_cache": rows, "kv_cache_dtype": "auto", "scale": None}
+
+
+# ---- for the compiler: what fits all layers ----
+
+def _sketch(*shape, dtype=torch.bfloat16):
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _cache_type(layer):
+    return getattr(layer, "kv_cache_dtype", "auto")
+
+
+def _latent_sketch(layer):
+    """Tensors like those that the layer will write, without memory."""
+    rank, rope, cache_type = layer.kv_lora_rank, layer.qk_rope_head_dim, _cache_type(layer)
+    dtype = torch.bfloat16 if cache_type == "auto" else torch.uint8
+    return (_sketch(2, 16, rank + rope, dtype=dtype), _sketch(3, rank), _sketch(3, 1, rope),
+            _sketch(3, dtype=torch.int64), cache_type, _sketch(1, dtype=torch.float32))
 
 
 def _ours_latent(layer):
-    """Why the latent cache of a layer is not one that our kernel for CPUs writes as the layer does; "" when it is."""
-    known = getattr(_module("v1.attention.backends.mla.cpu_mla"), "CPUMLAImpl", None)
-    if known is None or _writer(layer) is not known.do_kv_cache_update:
-        return f"{type(layer.impl).__name__} writes its cache in a layout that our kernel does not know"
-    return _elsewhere(layer)
+    """Raises Unknown where our kernel does not write the cache as the layer does."""
+    if not _plain_latent(layer):
+        _latent_call(layer, *_latent_sketch(layer))
 
 
 def _vllms_latent(layer):
     """The same for vLLM's fused operation, which calls one kernel for all layers."""
-    if getattr(_writer(layer), "__module__", None) != "vllm.v1.attention.backend":
-        return f"{type(layer.impl).__name__} writes its cache by a kernel of its own, not by concat_and_cache_mla"
-    return _elsewhere(layer)
+    _latent_call(layer, *_latent_sketch(layer))
 
 
 def _ours_paged(layer):
-    return f"{type(layer.impl).__name__} writes its cache in a layout that no kernel of ours knows"
+    heads, size = layer.num_kv_heads, layer.head_size
+    backend = layer.get_attn_backend() if hasattr(layer, "get_attn_backend") else layer.attn_backend
+    dtype = torch.bfloat16 if _cache_type(layer) == "auto" else torch.uint8
+    cache = _sketch(*backend.get_kv_cache_shape(2, 16, heads, size), dtype=dtype)
+    _paged_call(layer, cache, _sketch(3, heads, size), _sketch(3, heads, getattr(layer, "head_size_v", size)),
+                _sketch(3, dtype=torch.int64))
 
 
 def _vllms_paged(layer):
     supported = getattr(layer.impl, "fused_rope_kvcache_supported", None)
-    return "" if supported and supported() else f"{type(layer.impl).__name__} has no fused kernel (fused_rope_kvcache_supported)"
+    if not (supported and supported()):
+        raise Unknown("has no fused kernel (fused_rope_kvcache_supported)")
 
 
-# Of an operation with a layer_name: which layers it is for, and why it does not fit one.
+# Of an operation with a layer_name: which layers it is for, and what tells whether it fits one.
 FITS = {
     "regraft.fused_rope_unified_mla_kv_cache_update": (True, _ours_latent),
     "regraft.fused_rope_unified_mla_kv_cache_update_k_pe_out": (True, _ours_latent),
@@ -98,23 +190,67 @@ FITS = {
 }
 
 
+def _does_not_fit(layer, check):
+    try:
+        check(layer)
+    except Unknown as error:
+        return str(error)
+    except Exception as error:  # a layer that has not what such layers have
+        return f"is not what is known of such layers ({type(error).__name__}: {error})"
+    return ""
+
+
 def reason(operation):
     """Why an operation does not write the cache of some layer of the model that is being compiled as the layer itself does; ""
     when it does for all. Which layer a call is for may only be known when it runs."""
     if operation not in FITS:
         return "it is not known which layers it is for"
-    latent_attention, why = FITS[operation]
+    latent_attention, check = FITS[operation]
     for name, layer in all_layers().items():
-        if hasattr(layer, "impl") and hasattr(layer, "kv_lora_rank") == latent_attention and (found := why(layer)):
-            return f"{found} (layer {name})"
+        if hasattr(layer, "impl") and hasattr(layer, "kv_lora_rank") == latent_attention and (why := _does_not_fit(layer, check)):
+            return f"{type(layer.impl).__name__} {why} (layer {name})"
     return ""
 
 
-def latent(name, kv_c, width):
-    """(layer's cache as [blocks, block_size, width], slots [tokens]) where our kernel may write it as the layer would; None: the
-    layer's own operation has to, or nothing is written in this step."""
+# ---- for the operations: the cache of this step ----
+
+_made = weakref.WeakKeyDictionary()  # a layer: (what it depends on, what was made of its writer's call)
+
+
+def _address(tensor):
+    return tensor.data_ptr() if isinstance(tensor, torch.Tensor) else None
+
+
+def _once(layer, cache, rest, write, make):
+    """make(write()), made anew only when the cache has become another one, or the `rest` of what it depends on; None where the
+    layer's own operation has to write."""
+    depends = (cache.data_ptr(), cache.shape, cache.stride(), cache.dtype, *rest)
+    found = _made.get(layer)
+    if found is None or found[0] != depends:
+        try:
+            found = (depends, make(write()))
+        except Unknown:
+            found = (depends, None)
+        _made[layer] = found
+    return found[1]
+
+
+def latent(name, kv_c, k_pe, cache_type, scale, make):
+    """(make of what concat_and_cache_mla would get, by name, slots); None: the layer's own operation has to write the cache, or
+    nothing is written in this step. kv_c [tokens, rank], k_pe [tokens, 1, rope]. What `make` gives must not keep the cache alive."""
     _, layer, cache, slots = find(name)
-    if slots is None or _ours_latent(layer) or cache.dim() < 2 or cache.shape[-1] != width:
+    if slots is None or cache.numel() == 0 or _plain_latent(layer) and slots.numel() != kv_c.shape[0]:
         return None
-    fits = cache.dtype == kv_c.dtype and cache.is_contiguous() and slots.numel() == kv_c.shape[0] and cache.numel() > 0
-    return (cache.view(-1, cache.shape[-2], width), slots) if fits else None
+    made = _once(layer, cache, (kv_c.dtype, cache_type, _address(scale)),
+                 lambda: _latent_write(layer, cache, kv_c, k_pe, slots, cache_type, scale), make)
+    return made and (made, slots)
+
+
+def paged(name, key, value, make):
+    """The same for reshape_and_cache_flash; key and value [tokens, heads, size]."""
+    _, layer, cache, slots = find(name)
+    if slots is None or cache.numel() == 0:
+        return None
+    scales = (_address(getattr(layer, scale, None)) for scale in ("_k_scale", "_v_scale"))
+    made = _once(layer, cache, (key.dtype, *scales), lambda: _paged_call(layer, cache, key, value, slots), make)
+    return made and (made, slots)

@@ -3,6 +3,7 @@
 They take any strides: what the kernels cannot take is copied here, so Inductor need not keep strides for them
 (flexible_layout). Those with a layer_name write the cache of that layer; the rest of the graph sees it as vLLM's own operations
 show it, by the tensor that they return."""
+import functools
 import threading
 
 import torch
@@ -45,6 +46,21 @@ def _cache_type(cache, kv_cache_dtype, dtype):
     return kernels.TYPES.get(dtype) if kv_cache_dtype == "auto" and cache.dtype == dtype else None
 
 
+def _latent_cache(dtype, call):
+    """The cache as concat_and_cache_mla gets it, for our kernel; None: it does not write such a cache."""
+    cache, kind = call["kv_cache"], _cache_type(call["kv_cache"], call["kv_cache_dtype"], dtype)
+    fits = kind is not None and cache.dim() == 3 and cache.stride(-1) == 1
+    return kernels.latent_cache(cache, kind, call["scale"]) if fits else None
+
+
+def _paged_caches(dtype, call):
+    """The caches as reshape_and_cache_flash gets them, for our kernel: (key, value), or None."""
+    kind = _cache_type(call["key_cache"], call["kv_cache_dtype"], dtype)
+    made = [(call[f"{name}_cache"], call[f"{letter}_scale"]) for name, letter in (("key", "k"), ("value", "v"))]
+    fits = kind is not None and all(cache.dim() == 4 and cache.stride(-1) == 1 for cache, _ in made)
+    return tuple(kernels.paged_cache(cache, kind, scale) for cache, scale in made) if fits else None
+
+
 # ---- rotation alone ----
 
 def _turn(x, positions, table, is_neox):
@@ -62,9 +78,9 @@ def _rotate(positions, query, key, table, is_neox):
     written, finish = _written([query, key])
     rotation, keep = _rotation(positions, table, is_neox)
     try:
-        kernels.run("regraft_cpu_rope", kernels.Rope(
+        kernels.run("rope", kernels.Rope(
             tokens=query.shape[0], head_size=size, type=kernels.TYPES[query.dtype], rotation=rotation,
-            query=kernels.heads(written[0], size), key=kernels.heads(written[1], size)))
+            query=kernels.heads(written[0], size), key=kernels.heads(written[1], size)), query.device)
     except kernels.Refused:
         for tensor in written:
             _turn(tensor if tensor.dim() == 3 else tensor[:, None], positions, table, is_neox)
@@ -82,11 +98,11 @@ def _rope_latent(positions, q_pe, k_pe, kv_c, table, is_neox, key_result, cache,
     kv_c, slots = _dense(kv_c), slots.flatten().long().contiguous()
     out = q_pe.new_empty(tokens, 1, width) if key_result == kernels.OUT else None
     rotation, keep = _rotation(positions, table, is_neox)
-    kernels.run("regraft_cpu_rope_latent_cache", kernels.RopeLatentCache(
+    kernels.run("rope_latent_cache", kernels.RopeLatentCache(
         tokens=tokens, head_size=width, rank=kv_c.shape[-1], type=kernels.TYPES[q.dtype], rotation=rotation,
         query=kernels.heads(q, width), key_pe=kernels.heads(k, width), kv_c=kernels.heads(kv_c, kv_c.shape[-1]),
         key_result=key_result, key_pe_out=kernels.Heads() if out is None else kernels.heads(out, width),
-        slots=kernels.slots(slots, tokens), cache=cache))
+        slots=kernels.slots(slots, tokens), cache=cache), q.device)
     del keep
     finish()
     return out
@@ -113,8 +129,8 @@ def _latent_update(key_result, find, write, positions, q_pe, k_pe, kv_c, table, 
 
 def _layer_update(key_result, positions, q_pe, k_pe, kv_c, table, is_neox, kv_cache_dtype, scale, layer_name):
     def find():
-        found = layers.latent(layer_name, kv_c, kv_c.shape[-1] + q_pe.shape[-1])
-        return found and (kernels.latent_cache(found[0], kernels.TYPES[kv_c.dtype]), found[1])
+        return layers.latent(layer_name, kv_c, k_pe.view(-1, 1, k_pe.shape[-1]), kv_cache_dtype, scale,
+                             functools.partial(_latent_cache, kv_c.dtype))
 
     def write(rotated):
         torch.ops.vllm.unified_mla_kv_cache_update(kv_c, rotated[:, None], layer_name, kv_cache_dtype, scale)
@@ -137,9 +153,8 @@ def fused_rope_unified_mla_kv_cache_update_no_write_back(positions, q_pe, k_pe, 
 
 def _given_update(key_result, positions, q_pe, k_pe, kv_c, table, is_neox, kv_cache, slots, kv_cache_dtype, scale):
     def find():
-        kind = _cache_type(kv_cache, kv_cache_dtype, kv_c.dtype)
-        fits = kind is not None and kv_cache.stride(-1) == 1
-        return (kernels.latent_cache(kv_cache, kind, scale), slots) if fits else None
+        cache = _latent_cache(kv_c.dtype, {"kv_cache": kv_cache, "kv_cache_dtype": kv_cache_dtype, "scale": scale})
+        return cache and (cache, slots)
 
     def write(rotated):
         torch.ops._C_cache_ops.concat_and_cache_mla(kv_c, rotated, kv_cache, slots, kv_cache_dtype, scale)
@@ -165,41 +180,58 @@ def _rope_cache(positions, query, key, value, table, is_neox, key_cache, value_c
     written, finish = _written([query, key])
     value, slots = _dense(value), slots.flatten().long().contiguous()
     rotation, keep = _rotation(positions, table, is_neox)
-    kernels.run("regraft_cpu_rope_cache", kernels.RopeCache(
+    kernels.run("rope_cache", kernels.RopeCache(
         tokens=query.shape[0], head_size=size, value_size=value_size, type=kernels.TYPES[query.dtype], rotation=rotation,
         query=kernels.heads(written[0], size), key=kernels.heads(written[1], size),
         value=kernels.heads(value, value_size), slots=kernels.slots(slots, query.shape[0]), key_cache=key_cache,
-        value_cache=value_cache))
+        value_cache=value_cache), query.device)
     del keep
     finish()
 
 
-def fused_rope_reshape_and_cache_flash(positions, query, key, value, table, is_neox, key_cache, value_cache, slots,
-                                       kv_cache_dtype, k_scale, v_scale):
-    kind = _cache_type(key_cache, kv_cache_dtype, query.dtype)
-    if kind is not None and key_cache.stride(-1) == value_cache.stride(-1) == 1:
+def _paged_update(found, write, positions, query, key, value, table, is_neox):
+    """`found`: ((key cache, value cache), slots), None where no kernel of ours writes them; `write` does what is then to be done."""
+    if found is not None:
         try:
-            return _rope_cache(positions, query, key, value, table, is_neox, kernels.paged_cache(key_cache, kind, k_scale),
-                               kernels.paged_cache(value_cache, kind, v_scale), slots)
+            return _rope_cache(positions, query, key, value, table, is_neox, *found[0], found[1])
         except kernels.Refused:
             pass
     _rotate(positions, query, key, table, is_neox)
-    torch.ops._C_cache_ops.reshape_and_cache_flash(key, value, key_cache, value_cache, slots, kv_cache_dtype, k_scale, v_scale)
-    return None
+    return write()
+
+
+def fused_rope_reshape_and_cache_flash(positions, query, key, value, table, is_neox, key_cache, value_cache, slots,
+                                       kv_cache_dtype, k_scale, v_scale):
+    caches = _paged_caches(query.dtype, {"key_cache": key_cache, "value_cache": value_cache, "kv_cache_dtype": kv_cache_dtype,
+                                         "k_scale": k_scale, "v_scale": v_scale})
+
+    def write():
+        torch.ops._C_cache_ops.reshape_and_cache_flash(key, value, key_cache, value_cache, slots, kv_cache_dtype, k_scale,
+                                                       v_scale)
+    _paged_update(caches and (caches, slots), write, positions, query, key, value, table, is_neox)
+
+
+def fused_rope_and_unified_kv_cache_update(query, key, value, positions, table, is_neox, layer_name):
+    found = layers.paged(layer_name, key, value, functools.partial(_paged_caches, query.dtype))
+
+    def write():
+        torch.ops.vllm.unified_kv_cache_update(key, value, layer_name)
+    _paged_update(found, write, positions, query, key, value, table, is_neox)
+    return key.new_empty(0)
 
 
 # ---- what torch.compile sees ----
 
-def _empty(kv_c):
-    return torch.empty(0, device=kv_c.device, dtype=kv_c.dtype)
-
-
 def _fake_dummy(positions, q_pe, k_pe, kv_c, *rest):
-    return _empty(kv_c)
+    return kv_c.new_empty(0)
+
+
+def _fake_key_dummy(query, key, *rest):
+    return key.new_empty(0)
 
 
 def _fake_k_pe_out(positions, q_pe, k_pe, kv_c, *rest):
-    return _fake_fresh_k_pe(positions, q_pe, k_pe), _empty(kv_c)
+    return _fake_fresh_k_pe(positions, q_pe, k_pe), kv_c.new_empty(0)
 
 
 def _fake_nothing(*arguments):
@@ -211,6 +243,7 @@ def _fake_fresh_k_pe(positions, q_pe, k_pe, *rest):
 
 
 OPERATIONS = (
+    (fused_rope_and_unified_kv_cache_update, _fake_key_dummy),
     (fused_rope_reshape_and_cache_flash, _fake_nothing),
     (fused_rope_concat_and_cache_mla, _fake_nothing),
     (fused_rope_concat_and_cache_mla_k_pe_out, _fake_fresh_k_pe),
@@ -224,7 +257,8 @@ OPERATIONS = (
 def _define(library_, kernel, fake, schema):
     tags = [torch.Tag.flexible_layout] if hasattr(torch.Tag, "flexible_layout") else []
     library_.define(schema, tags=tags)
-    library_.impl(kernel.__name__, kernel, "CPU")
+    for device in ("CPU", "CUDA"):
+        library_.impl(kernel.__name__, kernel, device)
     library_.impl(kernel.__name__, fake, "Meta")
 
 

@@ -22,6 +22,7 @@ class Options:
     verify        run the verifier after each pass
     fuse          put fused operations in, where there are some
     tokens        the numbers of tokens that graphs are for, as in `regraft why --tokens`; "": all
+    prefer        whose fused operations, where both are there: "regraft", or "engine" (vLLM's)
     """
     pipeline: str = ""
     contracts: tuple = ()
@@ -33,6 +34,11 @@ class Options:
     verify: bool = True
     fuse: bool = True
     tokens: str = ""
+    prefer: str = "regraft"
+
+    def __post_init__(self):
+        if self.prefer not in ("regraft", "engine"):
+            raise ValueError(f"regraft: prefer must be regraft or engine, not '{self.prefer}'")
 
     def folder(self):
         return pathlib.Path(self.directory or tempfile.gettempdir())

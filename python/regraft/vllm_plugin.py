@@ -33,45 +33,55 @@ def pass_class():
     from .inductor import InductorPass
 
     class RegraftPass(_inductor_pass_class()):
-        def __init__(self, inner=None):
-            self.inner = inner or InductorPass()
+        """regraft, behind a pass that the user has put there, if any."""
+
+        def __init__(self, inner=None, previous=None):
+            self.inner, self.previous, self.previous_applies = inner or InductorPass(), previous, previous is not None
+
+        def is_applicable_for_range(self, compile_range):
+            """vLLM asks before each call."""
+            applies = getattr(self.previous, "is_applicable_for_range", None)
+            self.previous_applies = self.previous is not None and (applies is None or applies(compile_range))
+            return True
 
         def __call__(self, graph):
+            if self.previous_applies:
+                self.previous(graph)
             # vLLM's UnsafeCloneEliminationPass, which comes later, takes clones for its own
             record = optimize(graph, self.inner.options, keep_clones=False)
             _log("regraft: %s", record.print()[0])
 
         def uuid(self):
-            return self.inner.uuid()
+            return self.inner.uuid() if self.previous is None else f"{self.previous.uuid()} {self.inner.uuid()}"
 
         def __reduce__(self):
-            return _make_pass, (self.inner.options,)
+            return _make_pass, (self.inner.options, self.previous)
     return RegraftPass
 
 
-def _make_pass(options):
+def _make_pass(options, previous):
     from .inductor import InductorPass
     inner = InductorPass()
     inner.options = options
-    return pass_class()(inner)
+    return pass_class()(inner, previous)
 
 
 def _add_to_configurations():
-    """Every CompilationConfig that is made from now on has the pass, unless it has another one there."""
-    from vllm.config import CompilationConfig
-    if hasattr(CompilationConfig.__post_init__, "_regraft"):
+    """Every engine's configuration that is made from now on has the pass. Not when a CompilationConfig is made: a program may make
+    one, or vLLM.LLM for it, before plugins are loaded."""
+    from vllm.config import VllmConfig
+    if hasattr(VllmConfig.__post_init__, "_regraft"):
         return
-    original = CompilationConfig.__post_init__
+    original = VllmConfig.__post_init__
 
     @functools.wraps(original)
     def post_init(self, *arguments, **keywords):
+        passes = self.compilation_config.inductor_compile_config
+        if not isinstance(passes.get(KEY), pass_class()):
+            passes[KEY] = pass_class()(previous=passes.get(KEY))
         original(self, *arguments, **keywords)
-        if KEY in self.inductor_compile_config:
-            _log("regraft: not used, as inductor_compile_config has another %s", KEY)
-            return
-        self.inductor_compile_config[KEY] = pass_class()()
     post_init._regraft = True
-    CompilationConfig.__post_init__ = post_init
+    VllmConfig.__post_init__ = post_init
 
 
 _enabled = False

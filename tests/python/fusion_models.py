@@ -12,7 +12,8 @@ def _define(name, kernel, fake):
     library_ = torch.library.Library(namespace, "FRAGMENT")
     LIBRARIES.append(library_)
     library_.define(library.schema_of(name).partition("::")[2])
-    library_.impl(packet, kernel, "CPU")
+    for device in ("CPU", "CUDA"):
+        library_.impl(packet, kernel, device)
     library_.impl(packet, fake, "Meta")
 
 
@@ -35,14 +36,15 @@ def _concat_and_cache(kv_c, k_pe, kv_cache, slot_mapping, kv_cache_dtype, scale)
 
 def _reshape_and_cache(key, value, key_cache, value_cache, slot_mapping, kv_cache_dtype, k_scale, v_scale):
     for rows, cache in ((key, key_cache), (value, value_cache)):
-        cache.view(-1, *cache.shape[2:])[slot_mapping[slot_mapping >= 0]] = rows[slot_mapping >= 0].to(cache.dtype)
+        slots = slot_mapping[slot_mapping >= 0]
+        cache[slots // BLOCK, slots % BLOCK] = rows[slot_mapping >= 0].to(cache.dtype)
 
 
 class Layer:
     """The cache and the slots of one layer, as an engine holds them for a step."""
 
-    def __init__(self, tokens, dtype):
-        self.cache = torch.zeros(BLOCKS, BLOCK, RANK + WIDTH, dtype=dtype)
+    def __init__(self, tokens, dtype, shape):
+        self.cache = torch.zeros(shape, dtype=dtype)
         self.slots = torch.randperm(BLOCKS * BLOCK, generator=torch.Generator().manual_seed(3))[:tokens]
 
 
@@ -55,6 +57,21 @@ def _update_layer(kv_c_normed, k_pe, layer_name, kv_cache_dtype, k_scale):
     return kv_c_normed.new_empty(0)
 
 
+def _split(cache):
+    """Key and value cache [blocks, block_size, heads, size], packed as [blocks, heads, block_size, 2 * size]."""
+    return cache.transpose(1, 2).split(WIDTH, -1)
+
+
+def _update_grouped_layer(key, value, layer_name):
+    layer = LAYERS[layer_name]
+    _reshape_and_cache(key, value, *_split(layer.cache), layer.slots, "auto", None, None)
+    return key.new_empty(0)
+
+
+def _attend_grouped(query, key, value, output, layer_name, *rest, **more):
+    output.copy_(query + key.sum() + LAYERS[layer_name].cache.float().sum())
+
+
 def _attend(q, kv_c_normed, k_pe, output, layer_name, *rest, **more):
     output.copy_(q.flatten(1)[:, :output.shape[1]] + k_pe.sum() + LAYERS[layer_name].cache.float().sum())
 
@@ -64,6 +81,8 @@ _define("_C_cache_ops.concat_and_cache_mla", _concat_and_cache, lambda *argument
 _define("_C_cache_ops.reshape_and_cache_flash", _reshape_and_cache, lambda *arguments: None)
 _define("vllm.unified_mla_kv_cache_update", _update_layer, lambda kv_c, *rest: kv_c.new_empty(0))
 _define("vllm.unified_mla_attention_with_output", _attend, lambda *arguments, **more: None)
+_define("vllm.unified_kv_cache_update", _update_grouped_layer, lambda key, *rest: key.new_empty(0))
+_define("vllm.unified_attention_with_output", _attend_grouped, lambda *arguments, **more: None)
 VLLM, C, CACHE = torch.ops.vllm, torch.ops._C, torch.ops._C_cache_ops
 
 
@@ -79,7 +98,7 @@ def layer(x, w, positions, table, scale, name="a"):
     q, kv_c, k_pe = projections(x, w)
     C.rotary_embedding(positions, q[..., 2 * WIDTH:], k_pe, WIDTH, table, False)
     done = VLLM.unified_mla_kv_cache_update(kv_c, k_pe, name, "auto", scale)
-    output = torch.empty(x.shape[0], RANK, dtype=x.dtype)
+    output = torch.empty(x.shape[0], RANK, dtype=x.dtype, device=x.device)
     VLLM.unified_mla_attention_with_output(q, kv_c, k_pe, output, name, kv_cache_dummy_dep=done)
     return output
 
@@ -101,7 +120,7 @@ def spelled(x, w, positions, table, scale):
         return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
     q[..., 2 * WIDTH:], k_pe = rotate(q[..., 2 * WIDTH:]), rotate(k_pe)
     done = VLLM.unified_mla_kv_cache_update(kv_c, k_pe, "a", "auto", scale)
-    output = torch.empty(x.shape[0], RANK, dtype=x.dtype)
+    output = torch.empty(x.shape[0], RANK, dtype=x.dtype, device=x.device)
     VLLM.unified_mla_attention_with_output(q, kv_c, k_pe, output, "a", kv_cache_dummy_dep=done)
     return output
 
@@ -121,6 +140,17 @@ def grouped(x, w, positions, table, scale, keys, values, slots):
     C.rotary_embedding(positions, q, k, WIDTH, table, True)
     CACHE.reshape_and_cache_flash(k.view(-1, 1, WIDTH), v.view(-1, 1, WIDTH), keys, values, slots, "auto", scale, scale)
     return q + k.sum()
+
+
+def grouped_layer(x, w, positions, table, scale):
+    """Grouped-query attention with the cache of a layer."""
+    q, k, v = (x @ w)[:, :4 * WIDTH].split([2 * WIDTH, WIDTH, WIDTH], -1)
+    C.rotary_embedding(positions, q, k, WIDTH, table, True)
+    q, k, v = q.view(-1, 2, WIDTH), k.view(-1, 1, WIDTH), v.view(-1, 1, WIDTH)
+    output = torch.empty_like(q)
+    done = VLLM.unified_kv_cache_update(k, v, "a")
+    VLLM.unified_attention_with_output(q, k, v, output, "a", kv_cache_dummy_dep=done)
+    return output
 
 
 def inputs(model, tokens=6, dtype=torch.float32):

@@ -2,7 +2,7 @@
 import pytest
 import torch
 import fusion_models
-from fusion_models import LAYERS, given, grouped, inputs, layer, spelled
+from fusion_models import LAYERS, WIDTH, given, grouped, grouped_layer, inputs, layer, spelled
 from support import Graphs, assert_same, run, targets
 
 import regraft
@@ -10,22 +10,56 @@ from regraft import layers
 
 
 class Impl:
-    def do_kv_cache_update(self):
-        pass
+    """What writes the cache of a layer, as vLLM's attention for GPUs spells it."""
+
+    def do_kv_cache_update(self, kv_c_normed, k_pe, kv_cache, slot_mapping, kv_cache_dtype, k_scale):
+        torch.ops._C_cache_ops.concat_and_cache_mla(kv_c_normed, k_pe.squeeze(1), kv_cache, slot_mapping.flatten(),
+                                                    kv_cache_dtype=kv_cache_dtype, scale=k_scale)
+
+
+class PagedImpl:
+    """The same of grouped-query attention."""
+
+    def do_kv_cache_update(self, layer, key, value, kv_cache, slot_mapping):
+        key_cache, value_cache = kv_cache.transpose(1, 2).split(WIDTH, -1)
+        torch.ops._C_cache_ops.reshape_and_cache_flash(key, value, key_cache, value_cache, slot_mapping, "auto",
+                                                       layer._k_scale, layer._v_scale)
+
+
+class OtherImpl:
+    def do_kv_cache_update(self, layer, key, value, kv_cache, slot_mapping):
+        kv_cache[slot_mapping] = torch.cat((key, value), -1)
+
+
+class Backend:
+    @staticmethod
+    def get_kv_cache_shape(blocks, block_size, heads, size):
+        return blocks, heads, block_size, 2 * size
+
+
+class Paged:
+    """A layer with grouped-query attention."""
+    num_kv_heads, head_size, attn_backend = 1, WIDTH, Backend
+    _k_scale = _v_scale = torch.ones(1)
+
+    def __init__(self, impl):
+        self.impl = impl
 
 
 class Known:
     """A layer with latent attention, for regraft.layers."""
-    kv_lora_rank, impl = 16, Impl()
+    kv_lora_rank, qk_rope_head_dim, impl = 16, 8, Impl()
+
+
+def engine_of(monkeypatch, known):
+    """Layers are found in LAYERS, and write their caches as `known` does."""
+    monkeypatch.setattr(layers, "all_layers", lambda: {name: known for name in LAYERS})
+    monkeypatch.setattr(layers, "find", lambda name: (None, known, LAYERS[name].cache, LAYERS[name].slots))
 
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Layers are found in LAYERS, and our kernel writes their caches."""
-    monkeypatch.setattr(layers, "all_layers", lambda: {name: Known() for name in LAYERS})
-    monkeypatch.setattr(layers, "find", lambda name: (None, Known(), LAYERS[name].cache, LAYERS[name].slots))
-    monkeypatch.setattr(layers, "_ours_latent", lambda layer: "")
-    monkeypatch.setitem(layers.FITS, "regraft.fused_rope_unified_mla_kv_cache_update", (True, lambda layer: ""))
+    engine_of(monkeypatch, Known())
 
 
 def compare(model, dtype=torch.float32, **options):
@@ -67,6 +101,41 @@ def test_the_value_of_a_fused_call_is_propagated_once(engine, monkeypatch, dynam
     record, found = compare(fusion_models.layers, dynamic=dynamic)
     called = "regraft.fused_rope_unified_mla_kv_cache_update.default"
     assert found.count(called) == len(fired(record)) == 3 and propagated.count(called) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_packed_cache_of_a_layer(monkeypatch, dtype):
+    """Its views are those that the layer's own writer makes."""
+    engine_of(monkeypatch, Paged(PagedImpl()))
+    record, found = compare(grouped_layer, dtype)
+    called = "regraft.fused_rope_and_unified_kv_cache_update.default"
+    assert [called for _, called in fired(record)] == [called], record.fusions
+    assert called in found and "_C.rotary_embedding.default" not in found
+
+
+def test_a_cache_that_a_layer_writes_otherwise(monkeypatch):
+    engine_of(monkeypatch, Paged(OtherImpl()))
+    graphs = Graphs()
+    graphs.run(grouped_layer, inputs(grouped_layer))
+    assert "_C.rotary_embedding.default" in targets(graphs.after[0].graph)
+    texts = [fusion.text for fusion in graphs.records[0].fusions]
+    assert any("OtherImpl writes its cache by aten.index_put_.default, not by" in text for text in texts), texts
+
+
+def test_a_layer_that_stops_fitting_writes_its_cache_itself(monkeypatch):
+    """Which layer a call is for is known when it runs."""
+    known = Paged(PagedImpl())
+    engine_of(monkeypatch, known)
+    expected, cache = run(grouped_layer, inputs(grouped_layer)), LAYERS["a"].cache
+    graphs, arguments = Graphs(), inputs(grouped_layer)
+    compiled = torch.compile(grouped_layer, backend=graphs.backend)
+    with torch.no_grad():
+        compiled(*arguments)
+    known.impl, LAYERS["a"].cache = OtherImpl(), torch.zeros_like(cache)
+    with torch.no_grad():
+        found = run(compiled, arguments)
+    assert_same(expected, found)
+    assert torch.equal(cache, LAYERS["a"].cache)
 
 
 @pytest.mark.parametrize("model, rule, called", [

@@ -83,21 +83,67 @@ def test_the_plugin_on_cpus_puts_the_pass_into_inductor(tmp_path):
     assert result.stdout.splitlines()[-1:] == ["InductorPass"], result.stderr
 
 
-CONFIG = "class CompilationConfig:\n    def __init__(self):\n        self.inductor_compile_config = {}\n        self.__post_init__()\n" \
-         "    def __post_init__(self):\n        pass\n"
-MAKE = "\nfrom vllm.config import CompilationConfig\nprint(sorted(CompilationConfig().inductor_compile_config))"
+CONFIG = """
+class CompilationConfig:
+    def __init__(self, **passes):
+        self.inductor_compile_config = passes
+
+
+class VllmConfig:
+    def __init__(self, compilation_config):
+        self.compilation_config = compilation_config
+        self.__post_init__()
+
+    def __post_init__(self):
+        pass
+"""
+# vLLM makes a CompilationConfig before it loads plugins
+BEFORE = "from vllm.config import CompilationConfig, VllmConfig\nconfig = CompilationConfig({})\n"
+MAKE = "\nVllmConfig(config)\nprint(sorted(config.inductor_compile_config))"
 
 
 def test_the_plugin_elsewhere_puts_the_pass_into_every_configuration(tmp_path):
     package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(False), "vllm/config.py": CONFIG,
                        "vllm/compilation/inductor_pass.py": "class InductorPass:\n    pass\n"})
-    result = python(REGISTER + MAKE, tmp_path, REGRAFT="1")
+    result = python(BEFORE.format("") + REGISTER + MAKE, tmp_path, REGRAFT="1")
     assert result.stdout.splitlines()[-1:] == ["['post_grad_custom_post_pass']"], result.stderr
+
+
+PREVIOUS = """
+class Previous:
+    def uuid(self):
+        return "previous"
+
+    def is_applicable_for_range(self, compile_range):
+        return compile_range == 1
+
+    def __call__(self, graph):
+        print("previous ran")
+
+
+"""
+CALL = """
+import pickle
+put = pickle.loads(pickle.dumps(config.inductor_compile_config["post_grad_custom_post_pass"]))
+VllmConfig(config)
+assert put.uuid().startswith("previous ") and isinstance(put.previous, Previous)
+for compile_range in (1, 2):
+    assert put.is_applicable_for_range(compile_range)
+    put(None)
+"""
+
+
+def test_a_pass_that_a_user_has_put_there_runs_first(tmp_path):
+    package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(False), "vllm/config.py": CONFIG,
+                       "vllm/compilation/inductor_pass.py": "class InductorPass:\n    pass\n"})
+    given = BEFORE.format("post_grad_custom_post_pass=Previous()")
+    result = python(PREVIOUS + given + REGISTER + MAKE + CALL, tmp_path, REGRAFT="1")
+    assert result.stdout.count("previous ran") == 1 and "Traceback" not in result.stderr, result.stderr
 
 
 def test_a_vllm_that_lacks_something_runs_on_without(tmp_path):
     package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(False), "vllm/config.py": CONFIG})
-    result = python(REGISTER + MAKE, tmp_path, REGRAFT="1")
+    result = python(BEFORE.format("") + REGISTER + MAKE, tmp_path, REGRAFT="1")
     assert result.stdout.splitlines()[-1:] == ["[]"], result.stderr
     assert "regraft is off in this vLLM: No module named 'vllm.compilation'" in result.stderr
 
