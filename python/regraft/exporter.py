@@ -10,6 +10,7 @@ import sympy
 import torch
 
 from . import importer as numbers
+from . import order
 from .importer import Unsupported
 from .values import Values
 
@@ -241,6 +242,7 @@ class Exporter:
             if not self.keep_clones:
                 self._respell_clones([node for node, _ in changed])
             self._check_removed()
+            late = order.late(self.graph, [node for node, _ in changed if node in self.new], self.removed | set(self.dead))
         except BaseException:
             for step in reversed(self.undo):
                 step()
@@ -250,6 +252,7 @@ class Exporter:
         for node in reversed(self.importer.nodes):
             if node in self.removed:
                 self.graph.erase_node(node)
+        order.pin(self.graph, late)
         return bool(changed or self.removed)
 
     def _check_removed(self):

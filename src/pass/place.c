@@ -316,7 +316,7 @@ static regraft_status place_call(struct placing *placing, struct node *node) {
 
 regraft_status pass_place(struct graph *graph, struct arena *scratch) {
     struct placing placing;
-    if (!graph->order_stays) TRY(place_readers(graph, scratch));
+    TRY(place_readers(graph, scratch));
     TRY(placing_start(&placing, graph, scratch));
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;

@@ -1,4 +1,6 @@
-/* Readers of old contents, moved before the write where order allows: then the write needs no copy for them.
+/* Readers, moved before the write where order allows. Of old contents: then the write needs no copy for them. And of other parts
+ * of the same memory: Inductor, which orders by whole buffers, can then fuse them with what is computed before the write
+ * (docs/pytorch.md, Order).
  *
  * Done before anything is placed, while each version is a value of its own: what a node reads is there from where that value
  * is made, so that a reader may stand anywhere behind its arguments, as long as no raw call writes their memory in between.
@@ -47,12 +49,17 @@ static void move(struct moving *moving, struct node *node) {
     node->order = moving->writer->order;
 }
 
-static void carry_out(struct moving *moving) {
+static void give_up(struct moving *moving) {
+    while (moving->count--) moving->nodes[moving->count]->order = moving->orders[moving->count];
+}
+
+/* `why`: what the writer does. */
+static void carry_out(struct moving *moving, const char *why) {
     struct graph *graph = moving->placing->graph;
     for (size_t i = 0; i < moving->count; i++) {
         graph_move(graph, moving->nodes[i], moving->writer);
-        graph_remark(graph, moving->nodes[i], true, "moved before %.*s, which overwrites what was read",
-                     TEXT_ARGS(moving->writer->name));
+        graph_remark(graph, moving->nodes[i], true, "moved before %.*s, which %s", TEXT_ARGS(moving->writer->name),
+                     why);
     }
 }
 
@@ -63,9 +70,31 @@ static void make_room(struct placing *placing, struct node *writer, const struct
     if (placing_memory_obstacle(placing, place, writer)) return;
     while (moving.possible && (reader = placing_reader(placing, place, writer))) move(&moving, reader);
     if (moving.possible)
-        carry_out(&moving);
+        carry_out(&moving, "overwrites what was read");
     else
-        while (moving.count--) moving.nodes[moving.count]->order = moving.orders[moving.count];
+        give_up(&moving);
+}
+
+/* Moves each that computes from `value` or a view of it, where that lies apart from what the writer will write. */
+static void lift_readers(struct placing *placing, struct node *writer, const struct node *written, struct node *value) {
+    for (struct value *use = value->users, *next; use; use = next) {
+        struct node *user = use->use.user;
+        next = use->use.next;
+        bool view = user->kind == node_getitem || (user->kind == node_call && user->operation &&
+                                                   user->operation->class == class_view);
+        if (view) {
+            if (memory_root(placing->memory, user) == memory_root(placing->memory, value))
+                lift_readers(placing, writer, written, user);
+            continue;
+        }
+        struct moving moving = {.placing = placing, .writer = writer, .possible = true};
+        if (user->order <= writer->order || placing_overlap(placing, value, written)) continue;
+        move(&moving, user);
+        if (moving.possible)
+            carry_out(&moving, "writes beside what is read");
+        else
+            give_up(&moving);
+    }
 }
 
 static void make_room_for_call(struct placing *placing, struct node *call) {
@@ -74,7 +103,10 @@ static void make_room_for_call(struct placing *placing, struct node *call) {
         const struct schema_argument *argument = &operation->schema.arguments[i];
         const struct value *value = argument->written ? functionalized_keyword(call, argument->name) : NULL;
         struct node *written = value ? value_as_node(value) : NULL;
-        if (written) make_room(placing, call, memory_place(placing->memory, written));
+        const struct place *place = written ? memory_place(placing->memory, written) : NULL;
+        if (!place || !place->root) continue;
+        if (!placing->graph->order_stays) make_room(placing, call, place);
+        lift_readers(placing, call, written, place->root);
     }
 }
 
@@ -101,7 +133,7 @@ regraft_status place_readers(struct graph *graph, struct arena *scratch) {
     for (struct node *node = graph->first; node; node = node->next) {
         if (node_is(node, operation_higher_order_auto_functionalized)) make_room_for_call(&placing, node);
         bool update = node->kind == node_call && node->operation && node->operation->class == class_update;
-        if (update && node->type->kind == type_tensor) TRY(make_room_for_update(&placing, node));
+        if (update && node->type->kind == type_tensor && !graph->order_stays) TRY(make_room_for_update(&placing, node));
     }
     return REGRAFT_OK;
 }

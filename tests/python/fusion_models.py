@@ -160,7 +160,8 @@ def inputs(model, tokens=6, dtype=torch.float32):
     made = [torch.randn(tokens, 12, generator=generator).to(dtype), torch.randn(12, columns, generator=generator).to(dtype),
             torch.randperm(32, generator=generator)[:tokens], torch.cat((angles.cos(), angles.sin()), -1).to(dtype),
             torch.ones(1)]
-    LAYERS.update({name: Layer(tokens, dtype) for name in "abc"})
+    shape = (BLOCKS, 1, BLOCK, 2 * WIDTH) if model is grouped_layer else (BLOCKS, BLOCK, RANK + WIDTH)
+    LAYERS.update({name: Layer(tokens, dtype, shape) for name in "abc"})
     if model is given:
         made += [torch.zeros(BLOCKS, BLOCK, RANK + WIDTH, dtype=dtype), LAYERS["a"].slots]
     if model is grouped:

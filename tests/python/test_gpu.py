@@ -81,7 +81,7 @@ def test_what_the_kernels_refuse_is_done_by_the_parts(monkeypatch):
     def refuse(*arguments):
         raise kernels.Refused("made to refuse")
     operations.register()
-    there = tensors(torch.float32, False)
+    there = tensors(torch.float32, False) | {"slots": torch.arange(TOKENS)}
     here = {key: on_gpu(value) for key, value in there.items()}
     call("fused_rope_concat_and_cache_mla", there, False, True)
     monkeypatch.setattr(kernels, "_run_on_gpu", refuse)
