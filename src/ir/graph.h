@@ -177,8 +177,8 @@ struct graph {
     bool explain_fusions; /* `fuse` records failures too, not only what fired */
     bool
         order_stays; /* of a live graph: place does not move readers of old contents; Inductor may compute them late (docs/pytorch.md) */
-    bool placed;     /* every write names its buffer: the stage after `place` */
-    bool traced;     /* contracts_note_traced was here */
+    bool placed;           /* every write names its buffer: the stage after `place` */
+    bool traced;           /* contracts_note_traced was here */
     bool owned_boundaries; /* only whole buffers may cross a cut */
 };
 

@@ -80,8 +80,8 @@ static void lift_readers(struct placing *placing, struct node *writer, const str
     for (struct value *use = value->users, *next; use; use = next) {
         struct node *user = use->use.user;
         next = use->use.next;
-        bool view = user->kind == node_getitem || (user->kind == node_call && user->operation &&
-                                                   user->operation->class == class_view);
+        bool view = user->kind == node_getitem ||
+                    (user->kind == node_call && user->operation && user->operation->class == class_view);
         if (view) {
             if (memory_root(placing->memory, user) == memory_root(placing->memory, value))
                 lift_readers(placing, writer, written, user);
