@@ -388,8 +388,11 @@ static symint beyond_one(void *user, struct text symbol) {
     bool is_size = false;
     for (size_t i = 0; i < layout->rank; i++) is_size |= layout->sizes[i] == size;
     if (!is_size || symint_less(context->symbols, constant(context, -1), size) != answer_yes) return NULL;
-    struct text name = text_of(text_format(context->arena, "s of %.*s beyond 1", TEXT_ARGS(symbol)));
-    return symint_add(context->symbols, constant(context, 1), symint_symbol(context->symbols, name));
+    struct text name = text_of(text_format(context->arena, "%.*s beyond 1", TEXT_ARGS(symbol)));
+    bool known = symbols_have(context->symbols, name);
+    symint rest = symint_symbol(context->symbols, name);
+    if (!known) symbols_narrow(context->symbols, rest, 0, INT64_MAX);
+    return symint_add(context->symbols, constant(context, 1), rest);
 }
 
 enum answer place_overlaps_itself(struct context *context, const struct window_place *place) {

@@ -112,6 +112,22 @@ static size_t reduced_dimensions(const struct item *list, size_t rank, bool *red
     return list->tuple.count;
 }
 
+/* The mean as a sum that is divided by its count, where the leading graph has it so: equal but for rounding. */
+static void take_as_sum(struct machine *machine, const struct node *node, const struct builder *numbers,
+                        const struct space *space, const struct operand *operand, symint elements,
+                        struct operand *mean) {
+    struct prover *prover = machine->prover;
+    int64_t count;
+    if (prover->leading || mean->term->leading || !symint_is_constant(elements, &count)) return;
+    struct element_call divide = {
+        .kind = element_divide, .dtype = node->type->dtype, .count = 1, .has_number = true, .number = (double)count};
+    struct operand sum = elements_make(prover, element_sum, node->type->dtype, numbers, space, operand, 1);
+    sum = elements_compute(prover, &divide, space, &sum);
+    if (!sum.term->leading) return;
+    *mean = sum;
+    prover_note_rounded(prover, node->operation->target);
+}
+
 static bool run_reduction(struct machine *machine, const struct node *node, enum element_kind kind,
                           struct item *result) {
     struct prover *prover = machine->prover;
@@ -126,18 +142,20 @@ static bool run_reduction(struct machine *machine, const struct node *node, enum
         return false;
     struct builder numbers;
     builder_init(&numbers, prover->arena);
-    symint *strides = arena_array(prover->arena, symint, kept);
+    symint *strides = arena_array(prover->arena, symint, kept), count = number(prover, 1);
     for (size_t i = 0; i < rank; i++) {
         if (!reduced[i] || kept == rank) strides[next++] = reduced[i] ? number(prover, 0) : reading->layout.strides[i];
         if (!reduced[i]) continue;
+        count = times(prover, count, reading->layout.sizes[i]);
         key_symint(prover, &numbers, reading->layout.sizes[i]);
         key_symint(prover, &numbers, reading->layout.strides[i]);
     }
     struct operand operand = {reading->term, reading->offset, strides};
     struct space space = {kept, node->type->layout.sizes};
-    operand = elements_make(prover, kind, tensor->dtype, &numbers, &space, &operand, 1);
-    struct layout layout = {kept, space.sizes, operand.strides};
-    return give(machine, node, reading_intern(prover, operand.term, operand.offset, &layout), result);
+    struct operand found = elements_make(prover, kind, tensor->dtype, &numbers, &space, &operand, 1);
+    if (kind == element_mean) take_as_sum(machine, node, &numbers, &space, &operand, count, &found);
+    struct layout layout = {kept, space.sizes, found.strides};
+    return give(machine, node, reading_intern(prover, found.term, found.offset, &layout), result);
 }
 
 /* ---- numbers that count ---- */

@@ -129,23 +129,27 @@ static bool hand_over(const struct trial *trial, bool write) {
     return next == trial->count;
 }
 
+void prover_note_rounded(struct prover *prover, struct text operation) {
+    struct rounded_list *list = prover->rounded;
+    struct rounded_calls calls = {operation, 1};
+    prover->rounds = true;
+    if (prover->depth) return; /* the outermost call counts */
+    for (size_t i = 0; i < list->count; i++) {
+        if (!text_equal(list->items[i].operation, operation)) continue;
+        list->items[i].calls++;
+        return;
+    }
+    vector_push(prover->arena, list, calls);
+}
+
 static void take(struct machine *machine, const struct bound_call *call, const struct trial *trial) {
     struct prover *prover = machine->prover;
-    struct rounded_list *list = prover->rounded;
     hand_over(trial, true);
     for (size_t i = 0; i < call->operation->schema.return_count; i++) {
         const struct reading *result = trial->results[i];
         ((struct term *)term_result_of(prover, call->term, (int64_t)i, result->term->dtype))->meaning = result;
     }
-    if (!trial->rounds) return;
-    prover->rounds = true;
-    for (size_t i = 0; i < list->count && !prover->depth; i++) {
-        if (!text_equal(list->items[i].operation, call->operation->target)) continue;
-        list->items[i].calls++;
-        return;
-    }
-    struct rounded_calls calls = {call->operation->target, 1};
-    if (!prover->depth) vector_push(prover->arena, list, calls);
+    if (trial->rounds) prover_note_rounded(prover, call->operation->target);
 }
 
 bool bound_takes_meaning(struct machine *machine, struct bound_call *call) {

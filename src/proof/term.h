@@ -81,6 +81,9 @@ struct prover {
 /* Records why the graphs cannot be compared; the first reason stays. */
 void prover_give_up(struct prover *prover, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A call was taken for something that it is but for rounding (meaning.c). */
+void prover_note_rounded(struct prover *prover, struct text operation);
+
 /* ---- keys: what makes a term the same as another ---- */
 
 void key_start(struct prover *prover, struct builder *key, enum term_kind kind, enum dtype dtype);
