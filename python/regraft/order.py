@@ -56,7 +56,7 @@ def _written(call):
 
 
 def _value(node):
-    """What a node that asks for the strides of this one gives; None where Inductor cannot be asked for them."""
+    """A value like the node's in memory of its own; None where Inductor cannot be asked for its strides."""
     value = node.meta.get("val")
     strides = value.stride() if isinstance(value, FakeTensor) and value.layout is torch.strided else ()
     if not strides or any(type(stride) is not int for stride in strides):
@@ -106,8 +106,8 @@ class _Late:
 
 
 def late(graph, calls, removed):
-    """What `calls`, raw calls among the nodes of the graph, would make late: the nodes, with the values of nodes that ask for their
-    strides. Nodes in `removed` do not count."""
+    """What `calls`, raw calls among the nodes of the graph, would make late: the nodes, each with another value like its own. Nodes in
+    `removed` do not count."""
     if not calls:
         return {}
     found = _Late({node: number for number, node in enumerate(graph.nodes) if node not in removed})
@@ -117,9 +117,11 @@ def late(graph, calls, removed):
 
 
 def pin(graph, values):
-    """Has each of them made where it stands."""
+    """Has each of them made where it stands. What follows, views with their memory too, then takes the node that asks for that for the
+    value itself."""
     for node, value in values.items():
         with graph.inserting_after(node):
             pinned = graph.call_function(torch.ops.prims.inductor_force_stride_order.default, (node, list(value.stride())))
-        pinned.meta.update(node.meta, val=value)
+        pinned.meta.update(node.meta)
+        node.meta["val"] = value
         node.replace_all_uses_with(pinned, delete_user_cb=lambda user, pinned=pinned: user is not pinned)

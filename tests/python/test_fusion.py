@@ -165,7 +165,10 @@ def test_a_rotation_in_aten_operations_stays(engine):
 
 def test_the_write_of_a_cache_is_never_passed_over_in_silence(engine, monkeypatch):
     """Where neither the rotation is an operation nor what would be called is there, one rule says both."""
-    monkeypatch.setitem(layers.FITS, "regraft.fused_rope_unified_mla_kv_cache_update", (True, lambda layer: "no cache of ours"))
+    def fits(layer):
+        raise layers.Unknown("has no cache of ours")
+    for form in ("", "_k_pe_out", "_no_write_back"):
+        monkeypatch.setitem(layers.FITS, f"regraft.fused_rope_unified_mla_kv_cache_update{form}", (True, fits))
     record, _ = compare(spelled)
     writes = [fusion for fusion in record.fusions if fusion.anchor.startswith("unified_mla_kv_cache_update")]
     assert len(writes) == 1 and "no cache of ours" in writes[0].text, record.fusions
