@@ -8,7 +8,8 @@ struct comparison_run {
     struct prover prover;
     struct machine machines[2];
     struct proof *proof;
-    size_t first; /* the machine that runs first */
+    size_t first;                /* the machine that runs first */
+    struct rounded_list rounded; /* what the prover's points to */
 };
 
 static bool differ(struct comparison_run *run, const char *result, const char *reason) {
@@ -300,7 +301,6 @@ static bool same_meaning(struct comparison_run *run) {
 static regraft_status prove(struct comparison_run *run, struct graph *a, struct graph *b) {
     struct context *context = a->context;
     struct prover *prover = &run->prover;
-    struct rounded_list rounded = {0};
     *run->proof = (struct proof){.result = "", .reason = "", .provenance = ""};
     prover->context = context;
     prover->symbols = context->symbols;
@@ -308,15 +308,15 @@ static regraft_status prove(struct comparison_run *run, struct graph *a, struct 
     prover->readings = map_create(prover->arena);
     prover->bound = map_create(prover->arena);
     prover->checked = map_create(prover->arena);
-    prover->rounded = &rounded;
+    prover->rounded = &run->rounded;
     if (b->context != context)
         return fail(&context->diagnostics, REGRAFT_USAGE, (struct position){0},
                     "graphs of two contexts cannot be compared");
     bind_symbols(prover, a);
     run->proof->proved = same_inputs(run, a, b) && run_machines(run, a, b) && same_meaning(run);
     if (run->proof->proved) {
-        run->proof->rounded = rounded.items;
-        run->proof->rounded_count = rounded.count;
+        run->proof->rounded = run->rounded.items;
+        run->proof->rounded_count = run->rounded.count;
     }
     return REGRAFT_OK;
 }
