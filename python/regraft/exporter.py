@@ -238,11 +238,14 @@ class Exporter:
         self.traces = self._traces({edits[at + 6] for at in range(0, len(edits), 10) if edits[at] == NEW} - {-1})
         try:
             changed = self._edit(edits, values)
+            late = order.late(self.graph, [node for node, _ in changed if node in self.new], self.removed)
+            pins, undo = order.pin(self.graph, late)
+            self.undo += undo
+            self.values.known.update(dict.fromkeys(pins))  # the library knows no type of them: what follows is propagated
             self._propagate(changed)
             if not self.keep_clones:
                 self._respell_clones([node for node, _ in changed])
             self._check_removed()
-            late = order.late(self.graph, [node for node, _ in changed if node in self.new], self.removed | set(self.dead))
         except BaseException:
             for step in reversed(self.undo):
                 step()
@@ -252,7 +255,6 @@ class Exporter:
         for node in reversed(self.importer.nodes):
             if node in self.removed:
                 self.graph.erase_node(node)
-        order.pin(self.graph, late)
         return bool(changed or self.removed)
 
     def _check_removed(self):

@@ -117,11 +117,18 @@ def late(graph, calls, removed):
 
 
 def pin(graph, values):
-    """Has each of them made where it stands. What follows, views with their memory too, then takes the node that asks for that for the
-    value itself."""
+    """Has each of them made where it stands; what follows takes the node that asks for it for the value. (These nodes, what undoes
+    it, last first.)"""
+    pins, undo = [], []
     for node, value in values.items():
         with graph.inserting_after(node):
             pinned = graph.call_function(torch.ops.prims.inductor_force_stride_order.default, (node, list(value.stride())))
-        pinned.meta.update(node.meta)
-        node.meta["val"] = value
+        pinned.meta.update(node.meta, val=value)
         node.replace_all_uses_with(pinned, delete_user_cb=lambda user, pinned=pinned: user is not pinned)
+
+        def back(node=node, pinned=pinned):
+            pinned.replace_all_uses_with(node)
+            graph.erase_node(pinned)
+        pins.append(pinned)
+        undo.append(back)
+    return pins, undo
