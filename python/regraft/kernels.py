@@ -88,7 +88,7 @@ def load():
         for where, first, more in (("cpu", POINTER(Cpu), []), ("gpu", c_void_p, [POINTER(GpuLaunch)])):
             function = getattr(loaded, f"regraft_{where}_{name}")
             function.restype, function.argtypes = c_int, [first, POINTER(arguments), *more]
-    loaded.regraft_cpu_form_name.restype = loaded.regraft_gpu_message.restype = c_char_p
+    loaded.regraft_gpu_message.restype = c_char_p
     loaded.regraft_gpu_message.argtypes = [c_void_p]
     loaded.regraft_gpu_create.argtypes = [POINTER(GpuOptions), POINTER(c_void_p), c_char_p, c_size_t]
     return loaded

@@ -75,22 +75,55 @@ static void make_room(struct placing *placing, struct node *writer, const struct
         give_up(&moving);
 }
 
-/* Moves each that computes from `value` or a view of it, where that lies apart from what the writer will write. */
-static void lift_readers(struct placing *placing, struct node *writer, const struct node *written, struct node *value) {
-    for (struct value *use = value->users, *next; use; use = next) {
+static bool is_view(const struct node *node) {
+    return node->kind == node_getitem ||
+           (node->kind == node_call && node->operation && node->operation->class == class_view);
+}
+
+struct reading {
+    struct placing *placing;
+    const struct node *written;
+    bool beside; /* nothing of what is written was read so far */
+};
+
+static void look_at_reading(void *user, struct value *value) {
+    struct reading *reading = user;
+    reading->beside = reading->beside && !placing_overlap(reading->placing, value->use.node, reading->written);
+}
+
+/* Whether none of the nodes that would be moved reads what the writer writes: in a live graph such stay where they are. */
+static bool all_read_beside(struct moving *moving, const struct node *written) {
+    struct reading reading = {.placing = moving->placing, .written = written, .beside = true};
+    for (size_t i = 0; i < moving->count; i++)
+        if (!is_view(moving->nodes[i])) node_each_use(moving->nodes[i], look_at_reading, &reading);
+    return reading.beside;
+}
+
+static bool overwrites_nothing_read(struct moving *moving) {
+    const struct node *call = moving->writer;
+    const struct operation *operation = node_called_operation(call);
+    for (size_t i = 0; i < operation->schema.argument_count; i++) {
+        const struct schema_argument *argument = &operation->schema.arguments[i];
+        const struct value *value = argument->written ? functionalized_keyword(call, argument->name) : NULL;
+        const struct node *written = value ? value_as_node(value) : NULL;
+        if (written && !all_read_beside(moving, written)) return false;
+    }
+    return true;
+}
+
+/* Moves each that computes from `value` or a view of it, where that lies apart from what the call will write. */
+static void lift_readers(struct placing *placing, struct node *call, struct node *value) {
+    for (struct value *use = value->users; use; use = use->use.next) {
         struct node *user = use->use.user;
-        next = use->use.next;
-        bool view = user->kind == node_getitem ||
-                    (user->kind == node_call && user->operation && user->operation->class == class_view);
-        if (view) {
+        if (is_view(user)) {
             if (memory_root(placing->memory, user) == memory_root(placing->memory, value))
-                lift_readers(placing, writer, written, user);
+                lift_readers(placing, call, user);
             continue;
         }
-        struct moving moving = {.placing = placing, .writer = writer, .possible = true};
-        if (user->order <= writer->order || placing_overlap(placing, value, written)) continue;
+        if (user->order <= call->order) continue;
+        struct moving moving = {.placing = placing, .writer = call, .possible = true};
         move(&moving, user);
-        if (moving.possible)
+        if (moving.possible && overwrites_nothing_read(&moving))
             carry_out(&moving, "writes beside what is read");
         else
             give_up(&moving);
@@ -106,7 +139,7 @@ static void make_room_for_call(struct placing *placing, struct node *call) {
         const struct place *place = written ? memory_place(placing->memory, written) : NULL;
         if (!place || !place->root) continue;
         if (!placing->graph->order_stays) make_room(placing, call, place);
-        lift_readers(placing, call, written, place->root);
+        lift_readers(placing, call, place->root);
     }
 }
 

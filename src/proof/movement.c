@@ -308,15 +308,25 @@ static void write_part(struct machine *machine, const struct tensor_value *fresh
     tensor_write(machine, tensor_make(machine, fresh->buffer, place, fresh->dtype), reading);
 }
 
+/* Arguments (tensors, dim) of cat and stack: tensors of the result's type and of `fewer` dimensions less. False: not known. */
+static bool joined_parts(struct machine *machine, const struct node *node, size_t fewer, struct item *parts,
+                         size_t *axis) {
+    const struct value *list = node_argument(node, 0), *dim = node_argument(node, 1);
+    int64_t place = 0;
+    if (!list || node->type->kind != type_tensor || (dim && !value_as_integer(dim, &place))) return false;
+    *parts = item_of_value(machine, list);
+    int64_t rank = (int64_t)node->type->layout.rank;
+    if (place < 0) place += rank;
+    if (place < 0 || place >= rank || !parts_fit(parts, (size_t)rank - fewer, node->type->dtype)) return false;
+    *axis = (size_t)place;
+    return true;
+}
+
 static bool run_cat(struct machine *machine, const struct node *node, struct item *result) {
     struct prover *prover = machine->prover;
-    const struct value *list = node_argument(node, 0), *dim = node_argument(node, 1);
-    int64_t axis = 0;
-    if (!list || node->type->kind != type_tensor || (dim && !value_as_integer(dim, &axis))) return false;
-    struct item parts = item_of_value(machine, list);
-    int64_t rank = (int64_t)node->type->layout.rank;
-    if (axis < 0) axis += rank;
-    if (axis < 0 || axis >= rank || !parts_fit(&parts, (size_t)rank, node->type->dtype)) return false;
+    struct item parts;
+    size_t axis;
+    if (!joined_parts(machine, node, 0, &parts, &axis)) return false;
     struct tensor_value *fresh = tensor_fresh(machine, &node->type->layout, node->type->dtype);
     struct window_place place = fresh->place;
     for (size_t i = 0; i < parts.tuple.count; i++) {
@@ -333,22 +343,18 @@ static bool run_cat(struct machine *machine, const struct node *node, struct ite
 /* aten.stack(tensors, dim): each tensor is one index of a new dimension. */
 static bool run_stack(struct machine *machine, const struct node *node, struct item *result) {
     struct prover *prover = machine->prover;
-    const struct value *list = node_argument(node, 0), *dim = node_argument(node, 1);
-    int64_t axis = 0;
-    if (!list || node->type->kind != type_tensor || (dim && !value_as_integer(dim, &axis))) return false;
-    struct item parts = item_of_value(machine, list);
-    int64_t rank = (int64_t)node->type->layout.rank;
-    if (axis < 0) axis += rank;
-    if (axis < 0 || axis >= rank || !parts_fit(&parts, (size_t)rank - 1, node->type->dtype)) return false;
+    struct item parts;
+    size_t axis, rank = node->type->layout.rank;
+    if (!joined_parts(machine, node, 1, &parts, &axis)) return false;
     struct tensor_value *fresh = tensor_fresh(machine, &node->type->layout, node->type->dtype);
     symint strides[place_most_dimensions], step = fresh->place.layout.strides[axis];
-    for (size_t i = 0, next = 0; i < (size_t)rank; i++)
-        if (i != (size_t)axis) strides[next++] = fresh->place.layout.strides[i];
-    symint *kept = arena_copy(prover->arena, strides, (size_t)(rank - 1) * sizeof *kept);
+    for (size_t i = 0, next = 0; i < rank; i++)
+        if (i != axis) strides[next++] = fresh->place.layout.strides[i];
+    symint *kept = arena_copy(prover->arena, strides, (rank - 1) * sizeof *kept);
     for (size_t i = 0; i < parts.tuple.count; i++) {
         struct tensor_value *part = parts.tuple.items[i].tensor;
         struct window_place place = {plus(prover, fresh->place.offset, times(prover, step, number(prover, (int64_t)i))),
-                                     {(size_t)rank - 1, part->place.layout.sizes, kept}};
+                                     {rank - 1, part->place.layout.sizes, kept}};
         write_part(machine, fresh, &place, part);
     }
     *result = item_of_tensor(fresh);

@@ -77,7 +77,7 @@ def test_the_same_bits_as_on_the_cpu(name, dtype, fp8, offset, is_neox):
 
 @on_a_gpu
 def test_what_the_kernels_refuse_is_done_by_the_parts(monkeypatch):
-    """A head wider than they take: the same rotation in plain PyTorch, as on the CPU to one rounding."""
+    """The rotation is then plain PyTorch, and the cache is written by the operation that does only that."""
     def refuse(*arguments):
         raise kernels.Refused("made to refuse")
     operations.register()
