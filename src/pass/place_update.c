@@ -130,12 +130,20 @@ static regraft_status copy_base(struct placing *placing, struct node *update, st
     return REGRAFT_OK;
 }
 
-/* Why the update cannot be written into its base; *there: it need not be, the new value stands in its place already. */
+/* Whether several elements of the target may have one address: which of them stays there is up to the operation that writes. */
+static bool may_overlap_itself(struct placing *placing, const struct node *target) {
+    struct context *context = placing->graph->context;
+    struct window_place place = {symint_constant(context->symbols, 0), target->type->layout};
+    return place.layout.strides && place_overlaps_itself(context, &place) != answer_no;
+}
+
+/* Why the update cannot be written into its base; *there: it need not be, the new value stands in its place already; *stays: it
+ * cannot be spelled in another way. */
 static regraft_status update_obstacle(struct placing *placing, struct node *update, struct node *base,
-                                      const char **reason, bool *there) {
+                                      const char **reason, bool *there, bool *stays) {
     struct node *source = value_as_node(node_argument(update, 1)), *target = base;
     bool window = update_view(update) != operation_unknown;
-    *there = false;
+    *there = *stays = false;
     *reason = "the new version has other strides";
     if (!keeps_strides(placing, update, base)) return REGRAFT_OK;
     if (window) TRY(insert_target(placing, update, base, &target));
@@ -144,6 +152,8 @@ static regraft_status update_obstacle(struct placing *placing, struct node *upda
     if (!*reason && !*there) *reason = reads_target(placing, update, target);
     if (!*reason) *reason = placing_new_alias(placing, update, base);
     if (*reason) *there = false;
+    *stays = window && !*there && may_overlap_itself(placing, target);
+    if (*stays) *reason = "what it writes overlaps itself: which of the values stays is up to this operation";
     drop_target(placing, target, base);
     return REGRAFT_OK;
 }
@@ -158,16 +168,17 @@ static const char *cannot_place(struct placing *placing, const struct node *upda
 
 regraft_status place_update(struct placing *placing, struct node *update) {
     struct node *base = value_as_node(node_argument(update, 0)), *target = base;
-    bool there;
+    bool there, stays;
     if (!base || !update->users) return REGRAFT_OK;
     const char *reason = cannot_place(placing, update, base);
     if (reason) {
         placing_record(placing, update, base, reason, "an update of a window, or by index_put", false);
         return REGRAFT_OK;
     }
-    TRY(update_obstacle(placing, update, base, &reason, &there));
-    if (reason && !can_copy_base(placing, update, base)) { /* the update allocates by itself */
-        placing_record(placing, update, update, reason, "the later reader standing before the write", false);
+    TRY(update_obstacle(placing, update, base, &reason, &there, &stays));
+    if (stays || (reason && !can_copy_base(placing, update, base))) { /* the update allocates by itself */
+        const char *remedy = stays ? "a window without overlaps" : "the later reader standing before the write";
+        placing_record(placing, update, update, reason, remedy, false);
         return REGRAFT_OK;
     }
     if (reason) TRY(copy_base(placing, update, base, reason, &target));

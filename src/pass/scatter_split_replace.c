@@ -314,10 +314,18 @@ static bool look_at(struct forwarding *forwarding, struct node *node, struct upd
     return true;
 }
 
+/* Whether the update may write one address more than once: then strides of what it writes may decide what stays there. */
+static bool may_write_twice(struct forwarding *forwarding, struct node *update) {
+    struct update_place place;
+    if (memory_update(forwarding->memory, update, &place) != REGRAFT_OK || !place.exact)
+        return node_is(update, operation_aten_as_strided_scatter_default);
+    return place_overlaps_itself(forwarding->context, &place.window) != answer_no;
+}
+
 /* copy(x, y) written into a window: y itself, when it has the window's shape and type; its strides do not matter there. */
 static void look_through_copy(struct forwarding *forwarding, struct node *node) {
     struct node *copy = value_as_node(node_argument(node, 1)), *source;
-    if (!copy || !node_is(copy, operation_aten_copy_default)) return;
+    if (!copy || !node_is(copy, operation_aten_copy_default) || may_write_twice(forwarding, node)) return;
     source = value_as_node(node_argument(copy, 1));
     bool same =
         source && source->type->kind == type_tensor && copy->type->kind == type_tensor &&

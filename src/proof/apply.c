@@ -268,7 +268,8 @@ static void write_results(struct machine *machine, const struct bound_call *call
         int64_t item = functional ? 0 : first_written + (int64_t)i;
         struct window_place dense = dense_place(prover, layout->sizes, layout->rank);
         const struct term *term = term_result_of(prover, call->term, item, tensor->dtype);
-        tensor_write(machine, tensor, reading_intern(prover, term, dense.offset, &dense.layout));
+        const struct reading *reading = reading_intern(prover, term, dense.offset, &dense.layout);
+        tensor_write(machine, tensor, reading_left(prover, reading, &tensor->place, NULL));
     }
 }
 

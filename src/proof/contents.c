@@ -25,8 +25,7 @@ void contents_copy(struct prover *prover, struct contents *copy, const struct co
     copy->cells.capacity = contents->cells.count;
 }
 
-/* NULL when the cell has too many dimensions. */
-static const struct piece *cell_piece(struct prover *prover, struct cell *cell) {
+const struct piece *cell_piece(struct prover *prover, struct cell *cell) {
     if (cell->piece) return cell->piece;
     struct piece *piece = arena_new(prover->arena, struct piece);
     const struct reading *reading = cell->reading;
@@ -121,7 +120,9 @@ const struct reading *reading_of_pieces(struct prover *prover, enum dtype dtype,
     const struct reading *reading;
     struct window_place dense = dense_place(prover, layout->sizes, layout->rank);
     pieces_normalise(prover, parts);
+    struct pieces one = pieces_in_one_form(prover, parts);
     if (parts->count == 1 && (reading = read_one(prover, &parts->items[0], &dense))) return reading;
+    if (one.count == 1 && (reading = read_one(prover, &one.items[0], &dense))) return reading;
     const struct term *term = pieces_term(prover, dtype, NULL, parts);
     return reading_intern(prover, term, dense.offset, &dense.layout);
 }
@@ -147,6 +148,13 @@ static bool surely_apart(struct prover *prover, const struct cell *cell, const s
     return cell->reading && places_disjoint(prover->context, &cell->place, place) == answer_yes;
 }
 
+/* As piece_meet; NULL meets in ways that are not known. */
+static enum meeting meet_cell(struct prover *prover, struct cell *cell, const struct piece *other, struct pieces *met,
+                              struct pieces *rest) {
+    const struct piece *piece = cell->overlaps ? NULL : cell_piece(prover, cell);
+    return piece && other ? piece_meet(prover, piece, other, met, rest) : meeting_unknown;
+}
+
 /* The parts of all cells are disjoint, so they are all of the place when there are as many elements. */
 bool contents_parts(struct prover *prover, const struct contents *contents, const struct window_place *place,
                     const symint *numbers, struct pieces *parts) {
@@ -157,9 +165,8 @@ bool contents_parts(struct prover *prover, const struct contents *contents, cons
     sought = frame;
     for (size_t i = 0; i < contents->cells.count; i++) {
         struct cell *cell = &contents->cells.items[i];
-        const struct piece *piece = cell_piece(prover, cell);
         struct pieces met = {0}, rest = {0};
-        enum meeting meeting = piece ? piece_meet(prover, piece, &sought, &met, &rest) : meeting_unknown;
+        enum meeting meeting = meet_cell(prover, cell, &sought, &met, &rest);
         if (meeting == meeting_unknown && surely_apart(prover, cell, place)) continue;
         if (meeting == meeting_unknown) return false;
         if (meeting == meeting_none) continue;
@@ -176,7 +183,10 @@ bool contents_parts(struct prover *prover, const struct contents *contents, cons
 static const struct reading *read_parts(struct prover *prover, const struct contents *contents,
                                         const struct window_place *place) {
     struct pieces parts = {0};
-    if (!contents_parts(prover, contents, place, NULL, &parts)) return read_opaque(prover, contents, place);
+    if (!contents_parts(prover, contents, place, NULL, &parts)) {
+        parts.count = 0;
+        if (!known_parts(prover, contents, place, &parts)) return read_opaque(prover, contents, place);
+    }
     return reading_of_pieces(prover, contents->dtype, &parts, &place->layout);
 }
 
@@ -207,10 +217,9 @@ static bool is_beyond(struct prover *prover, const struct contents *contents, co
     struct piece sought;
     if (!contents->beyond || !piece_of_place(prover, place, NULL, number(prover, 0), NULL, &sought)) return false;
     for (size_t i = 0; i < contents->cells.count; i++) {
-        const struct piece *piece = cell_piece(prover, &contents->cells.items[i]);
-        if (surely_apart(prover, &contents->cells.items[i], place)) continue;
         struct pieces met = {0}, rest = {0};
-        if (!piece || piece_meet(prover, piece, &sought, &met, &rest) != meeting_none) return false;
+        if (surely_apart(prover, &contents->cells.items[i], place)) continue;
+        if (meet_cell(prover, &contents->cells.items[i], &sought, &met, &rest) != meeting_none) return false;
     }
     return true;
 }
@@ -281,8 +290,7 @@ static bool cut_cells(struct prover *prover, const struct contents *contents, co
         struct cell *cell = &contents->cells.items[i];
         struct pieces met = {0}, rest = {0};
         if (cell->reading && places_same(&cell->place, place)) continue;
-        const struct piece *piece = cell_piece(prover, cell);
-        enum meeting meeting = piece && framed ? piece_meet(prover, piece, &written, &met, &rest) : meeting_unknown;
+        enum meeting meeting = meet_cell(prover, cell, framed ? &written : NULL, &met, &rest);
         if (meeting == meeting_none || (meeting == meeting_unknown && surely_apart(prover, cell, place))) {
             vector_push(prover->arena, &left->cells, *cell);
             continue;
@@ -290,7 +298,10 @@ static bool cut_cells(struct prover *prover, const struct contents *contents, co
         if (meeting == meeting_unknown && cell->reading &&
             place_contains(prover->context, place, &cell->place) == answer_yes)
             continue;
-        if (meeting == meeting_unknown) return false;
+        if (meeting == meeting_unknown) {
+            if (!known_cut(prover, cell, place, left)) return false;
+            continue;
+        }
         struct piece *kept = arena_copy(prover->arena, rest.items, rest.count * sizeof *rest.items);
         for (size_t j = 0; j < rest.count; j++)
             vector_push(prover->arena, &left->cells, (struct cell){.piece = &kept[j]});
@@ -317,17 +328,45 @@ static bool add_pieces(struct prover *prover, struct contents *contents, const s
     return true;
 }
 
+/* Adds what is written, where nothing is left. */
+static bool add_written(struct prover *prover, struct contents *contents, const struct window_place *place,
+                        const struct reading *reading) {
+    bool pieces = reading->term->kind == term_pieces && !reading->term->contents->beyond;
+    if (place_overlaps_itself(prover->context, place) != answer_no)
+        return known_write(prover, contents, place, reading);
+    if (pieces && (add_pieces(prover, contents, place, reading->term) || known_write(prover, contents, place, reading)))
+        return true;
+    vector_push(prover->arena, &contents->cells, (struct cell){.place = *place, .reading = reading});
+    return true;
+}
+
 void contents_write(struct prover *prover, struct contents *contents, const struct window_place *place,
                     const struct reading *reading, bool inside) {
     struct contents left = {.dtype = contents->dtype, .whole = contents->whole, .beyond = contents->beyond};
     bool whole = contents->cells.count == 0 && !contents->beyond;
-    if (!whole &&
-        (place_overlaps_itself(prover->context, place) != answer_no || !cut_cells(prover, contents, place, &left))) {
+    if ((whole || cut_cells(prover, contents, place, &left)) && add_written(prover, &left, place, reading))
+        *contents = left;
+    else
         write_opaque(prover, contents, place, reading, inside);
-        return;
-    }
-    bool pieces = reading->term->kind == term_pieces && !reading->term->contents->beyond;
-    if (!pieces || !add_pieces(prover, &left, place, reading->term))
-        vector_push(prover->arena, &left.cells, (struct cell){.place = *place, .reading = reading});
-    *contents = left;
+}
+
+/* Whether the reading numbers its elements as they lie in the place, so that each address gets one. */
+static bool lies_alike(const struct reading *reading, const struct window_place *place) {
+    for (size_t i = 0; i < place->layout.rank; i++)
+        if (reading->layout.strides[i] != place->layout.strides[i] && !symint_is(place->layout.sizes[i], 1))
+            return false;
+    return true;
+}
+
+const struct reading *reading_left(struct prover *prover, const struct reading *reading,
+                                   const struct window_place *place, const struct builder *by) {
+    struct builder key;
+    struct window_place from_start = {number(prover, 0), place->layout};
+    if (place_overlaps_itself(prover->context, place) == answer_no || lies_alike(reading, place)) return reading;
+    key_start(prover, &key, term_written, reading->term->dtype);
+    key_pointer(&key, NULL);
+    key_place(prover, &key, &from_start);
+    key_pointer(&key, reading);
+    if (by) builder_add(&key, (struct text){by->data, by->length});
+    return reading_intern(prover, key_term(prover, &key), from_start.offset, &place->layout);
 }

@@ -109,12 +109,19 @@ struct tensor_value *tensor_clone(struct machine *machine, const struct tensor_v
     return clone;
 }
 
+/* Whether all of it is memory of the tensor that the buffer was made for. */
+static bool lies_inside(struct machine *machine, const struct tensor_value *tensor) {
+    return !tensor->by_numbers ||
+           place_contains(machine->prover->context, &tensor->buffer->whole, &tensor->place) == answer_yes;
+}
+
 const struct reading *tensor_read(struct machine *machine, struct tensor_value *tensor) {
     struct buffer *buffer = tensor->buffer;
     struct prover *prover = machine->prover;
     if (buffer->stale) prover_give_up(prover, "memory is read that may have been overwritten through another tensor");
     if (tensor->reading && tensor->version == buffer->version) return tensor->reading;
-    const struct reading *reading = contents_read(prover, &buffer->contents, &tensor->place, !tensor->by_numbers);
+    const struct reading *reading =
+        contents_read(prover, &buffer->contents, &tensor->place, lies_inside(machine, tensor));
     tensor->reading = reading_bits(prover, reading, tensor->dtype);
     tensor->version = buffer->version;
     return tensor->reading;
@@ -129,7 +136,7 @@ void buffer_changed(struct buffer *buffer) {
 void tensor_write(struct machine *machine, struct tensor_value *tensor, const struct reading *reading) {
     struct buffer *buffer = tensor->buffer;
     reading = reading_bits(machine->prover, reading, buffer->contents.dtype);
-    contents_write(machine->prover, &buffer->contents, &tensor->place, reading, !tensor->by_numbers);
+    contents_write(machine->prover, &buffer->contents, &tensor->place, reading, lies_inside(machine, tensor));
     buffer_changed(buffer);
 }
 
@@ -222,7 +229,9 @@ static struct item make_input(struct machine *machine, const struct node *node, 
     const struct input_memory *memory = machine->graph->input_memory;
     if (memory && position >= 0 && memory[position].offset) buffer->whole.offset = memory[position].offset;
     const struct reading *reading = reading_intern(prover, term, buffer->whole.offset, &buffer->whole.layout);
-    vector_push(prover->arena, &buffer->contents.cells, (struct cell){.place = buffer->whole, .reading = reading});
+    bool overlaps = place_overlaps_itself(prover->context, &buffer->whole) != answer_no;
+    vector_push(prover->arena, &buffer->contents.cells,
+                (struct cell){.place = buffer->whole, .reading = reading, .overlaps = overlaps});
     buffer->contents.beyond = term;
     buffer->input = node;
     buffer->initial = contents_term(prover, &buffer->contents);

@@ -216,6 +216,22 @@ static const struct reading *copied(struct machine *machine, struct tensor_value
     return reading ? reading_cast(machine->prover, reading, dtype) : NULL;
 }
 
+/* The reading of `source` as the node leaves it in `target`. Where one address gets several elements, which of them stays is up to the
+ * operation and to how its source lies. NULL when that is not known. */
+static const struct reading *left_in(struct machine *machine, const struct node *node,
+                                     const struct tensor_value *target, const struct tensor_value *source,
+                                     const struct reading *reading) {
+    struct prover *prover = machine->prover;
+    struct window_place from_start = {number(prover, 0), source->place.layout};
+    struct builder by;
+    if (place_overlaps_itself(prover->context, &target->place) == answer_no) return reading;
+    builder_init(&by, prover->arena);
+    key_text(&by, node->operation->target);
+    key_place(prover, &by, &from_start);
+    const struct reading *left = reading_left(prover, reading, &target->place, &by);
+    return left == reading || source->buffer->strides_known ? left : NULL;
+}
+
 /* What a copy between places that meet leaves depends on its order. */
 static bool meets_itself(struct machine *machine, const struct tensor_value *target,
                          const struct tensor_value *source) {
@@ -238,6 +254,8 @@ static bool run_copy(struct machine *machine, const struct node *node, struct it
     const struct reading *reading = copied(machine, source, &target->place.layout, target->dtype);
     if (!reading) return false;
     if (node_is(node, operation_aten_copy__default)) {
+        reading = left_in(machine, node, target, source, reading);
+        if (!reading) return false;
         tensor_write(machine, target, reading);
         *result = item_of_tensor(target);
     } else {
@@ -285,9 +303,11 @@ static bool run_update(struct machine *machine, struct node *node, struct item *
     if (layout_same_sizes(prover->symbols, &window.layout, &source->place.layout) != answer_yes) return false;
     copy_base(machine, base, fresh);
     struct window_place place = {plus(prover, fresh->place.offset, window.offset), window.layout};
-    tensor_write(machine, tensor_make(machine, fresh->buffer, &place, base->dtype), tensor_read(machine, source));
+    struct tensor_value *target = tensor_make(machine, fresh->buffer, &place, base->dtype);
+    const struct reading *reading = left_in(machine, node, target, source, tensor_read(machine, source));
+    if (reading) tensor_write(machine, target, reading);
     *result = item_of_tensor(fresh);
-    return true;
+    return reading != NULL;
 }
 
 /* ---- concatenation: each part is written to its place ---- */

@@ -52,9 +52,28 @@ enum meeting piece_meet(struct prover *prover, const struct piece *piece, const 
 
 /* Joins what can be joined and brings the pieces into one order. */
 void pieces_normalise(struct prover *prover, struct pieces *pieces);
-/* Adds disjoint pieces of one term, cut in the one way, to `result`. False when their sizes are not known, or too large. */
+/* Adds disjoint pieces of one term, cut in the one way, to `result`. False when their sizes are not known, or too large, or when
+ * there is one that cannot be cut in two ways. */
 bool pieces_cut_again(struct prover *prover, const struct piece *pieces, size_t count, struct pieces *result);
 /* The same pieces, those of each term cut in the one way: what compares equal is equal. They follow no rows any more. */
 struct pieces pieces_in_one_form(struct prover *prover, const struct pieces *pieces);
+
+/* ---- single elements, where boxes do not tell ---- */
+
+/* Address `from` holds element `to` of the term. */
+struct element {
+    int64_t from, to;
+    const struct term *term;
+};
+struct elements {
+    struct element *items;
+    size_t count, capacity;
+};
+/* Adds the elements of a piece. False when a number is not known, or when there are more than `most`. */
+bool piece_elements(struct prover *prover, const struct piece *piece, size_t most, struct elements *elements);
+/* Sorts them by address, each once. False when an address holds two different ones. */
+bool elements_sort(struct elements *elements);
+/* Adds them, each at an address of its own, cut in the one way; brings them into another order. */
+void pieces_of_elements(struct prover *prover, struct elements *elements, struct pieces *result);
 
 #endif

@@ -133,13 +133,12 @@ static int compare_terms(const void *a, const void *b) {
 
 struct pieces pieces_in_one_form(struct prover *prover, const struct pieces *pieces) {
     struct pieces result = {0};
-    if (pieces->count < 2) return *pieces;
     struct piece *sorted = arena_copy(prover->arena, pieces->items, pieces->count * sizeof *sorted);
     bool any = false;
-    qsort(sorted, pieces->count, sizeof *sorted, compare_terms);
+    if (pieces->count > 1) qsort(sorted, pieces->count, sizeof *sorted, compare_terms);
     for (size_t i = 0, end; i < pieces->count; i = end) {
         for (end = i + 1; end < pieces->count && sorted[end].term == sorted[i].term;) end++;
-        bool cut = end > i + 1 && pieces_cut_again(prover, &sorted[i], end - i, &result);
+        bool cut = pieces_cut_again(prover, &sorted[i], end - i, &result);
         for (size_t j = i; !cut && j < end; j++) vector_push(prover->arena, &result, sorted[j]);
         any |= cut;
     }

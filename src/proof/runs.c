@@ -67,14 +67,20 @@ static int compare_runs(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Joins the run `b` to `a` where it begins at the address behind it. */
-static bool goes_on(struct run *a, const struct run *b) {
+/* Gives the run `a` what it can have of `b`, which begins at the address behind it: all, the first element or nothing. False
+ * when something is left of `b`. The runs become those that single elements would make. */
+static bool goes_on(struct run *a, struct run *b) {
     int64_t size = a->rank ? a->steps[0].size : 1, more = b->rank ? b->steps[0].size : 1, apart = b->to - a->to;
-    int64_t to = a->rank ? a->steps[0].to : b->rank ? b->steps[0].to : apart;
-    if (a->from + size != b->from || apart != size * to || (b->rank && b->steps[0].to != to)) return false;
+    int64_t to = a->rank ? a->steps[0].to : apart;
+    if (a->from + size != b->from || apart != size * to) return false;
+    bool all = more == 1 || b->steps[0].to == to;
     a->rank = 1;
-    a->steps[0] = (struct step){size + more, 1, to};
-    return true;
+    a->steps[0] = (struct step){size + (all ? more : 1), 1, to};
+    if (all) return true;
+    b->from++;
+    b->to += b->steps[0].to;
+    b->rank = --b->steps[0].size > 1;
+    return false;
 }
 
 static void join_neighbours(struct runs *runs) {
@@ -136,6 +142,16 @@ static struct piece piece_of_run(struct prover *prover, const struct run *run, c
     return piece;
 }
 
+static void join_runs(struct prover *prover, struct runs *runs, const struct term *term, struct pieces *result) {
+    qsort(runs->items, runs->count, sizeof *runs->items, compare_runs);
+    join_neighbours(runs);
+    while (join_equal_runs(prover, runs)) continue;
+    for (size_t i = 0; i < runs->count; i++) {
+        struct piece piece = piece_of_run(prover, &runs->items[i], term);
+        vector_push(prover->arena, result, piece);
+    }
+}
+
 static bool few_runs(const struct piece *pieces, size_t count) {
     int64_t runs = 0;
     for (size_t i = 0; i < count && runs <= most_runs; i++) {
@@ -146,20 +162,83 @@ static bool few_runs(const struct piece *pieces, size_t count) {
     return runs <= most_runs;
 }
 
+/* Whether each step is a multiple of the next smaller one: then there is one way to say the piece. */
+static bool is_nested(const struct piece *piece) {
+    struct run known = {0};
+    if (!known_piece(piece, &known)) return true;
+    for (size_t i = 1; i < known.rank; i++)
+        if (known.steps[i - 1].from <= 0 || known.steps[i].from % known.steps[i - 1].from) return false;
+    return true;
+}
+
 bool pieces_cut_again(struct prover *prover, const struct piece *pieces, size_t count, struct pieces *result) {
     struct runs runs = {0};
-    if (!few_runs(pieces, count)) return false;
+    if ((count == 1 && is_nested(&pieces[0])) || !few_runs(pieces, count)) return false;
     for (size_t i = 0; i < count; i++) {
         struct run known = {0};
         known_piece(&pieces[i], &known);
         add_runs(prover, &known, &runs);
     }
-    qsort(runs.items, runs.count, sizeof *runs.items, compare_runs);
-    join_neighbours(&runs);
-    while (join_equal_runs(prover, &runs)) continue;
-    for (size_t i = 0; i < runs.count; i++) {
-        struct piece piece = piece_of_run(prover, &runs.items[i], pieces[0].term);
-        vector_push(prover->arena, result, piece);
+    join_runs(prover, &runs, pieces[0].term, result);
+    return true;
+}
+
+/* ---- single elements ---- */
+
+bool piece_elements(struct prover *prover, const struct piece *piece, size_t most, struct elements *elements) {
+    struct run known = {0};
+    size_t first = elements->count;
+    if (!known_piece(piece, &known)) return false;
+    for (size_t i = 0; i < known.rank; i++)
+        if (known.steps[i].size <= 0) return known.steps[i].size == 0;
+    vector_push(prover->arena, elements, (struct element){known.from, known.to, piece->term});
+    for (size_t i = 0; i < known.rank; i++) {
+        const struct step *step = &known.steps[i];
+        size_t count = elements->count - first;
+        if (step->size > (int64_t)(most / count)) return false;
+        for (int64_t index = 1; index < step->size; index++)
+            for (size_t j = 0; j < count; j++) {
+                struct element element = elements->items[first + j];
+                element.from += index * step->from;
+                element.to += index * step->to;
+                vector_push(prover->arena, elements, element);
+            }
     }
     return true;
+}
+
+static int compare_elements(const void *a, const void *b) {
+    const struct element *x = a, *y = b;
+    return x->from != y->from ? (x->from < y->from ? -1 : 1) : (x->to > y->to) - (x->to < y->to);
+}
+
+bool elements_sort(struct elements *elements) {
+    size_t kept = 0;
+    if (!elements->count) return true;
+    qsort(elements->items, elements->count, sizeof *elements->items, compare_elements);
+    for (size_t i = 1; i < elements->count; i++) {
+        const struct element *last = &elements->items[kept], *next = &elements->items[i];
+        bool same = last->from == next->from;
+        if (same && (last->to != next->to || last->term != next->term)) return false;
+        if (!same) elements->items[++kept] = *next;
+    }
+    elements->count = kept + 1;
+    return true;
+}
+
+static int compare_origins(const void *a, const void *b) {
+    const struct element *x = a, *y = b;
+    if (x->term != y->term) return x->term->serial < y->term->serial ? -1 : 1;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+void pieces_of_elements(struct prover *prover, struct elements *elements, struct pieces *result) {
+    if (elements->count) qsort(elements->items, elements->count, sizeof *elements->items, compare_origins);
+    for (size_t i = 0, end; i < elements->count; i = end) {
+        struct runs runs = {0};
+        for (end = i; end < elements->count && elements->items[end].term == elements->items[i].term; end++)
+            vector_push(prover->arena, &runs,
+                        (struct run){.from = elements->items[end].from, .to = elements->items[end].to});
+        join_runs(prover, &runs, elements->items[i].term, result);
+    }
 }

@@ -131,6 +131,67 @@ static void updates_have_one_form(void **state) {
                       LINE("r = " OP "cat.default([p, q], 1)") LINE("o = " OP "neg.default(r)") LINE("return (o,)"));
 }
 
+#define WINDOWS ", x: \"f32[4, 12][12, 1]cpu\", y: \"f32[2, 2][2, 1]cpu\""
+
+/* Places that overlap themselves or lie across rows: followed element by element. */
+static void windows_are_taken_apart(void **state) {
+    struct context *context = context_of(state);
+    const char *interleaved = LINE("r = " OP "as_strided_scatter.default(x, y, [2, 2], [4, 3], 4)") LINE("return (r,)");
+    assert_proved(context, WINDOWS, interleaved,
+                  LINE("r = " OP "clone.default(x)") LINE("v = " OP "as_strided.default(r, [2, 2], [4, 3], 4)")
+                      LINE("c = " OP "copy_.default(v, y)") LINE("return (r,)"));
+    assert_undecided(context, WINDOWS, interleaved,
+                     LINE("r = " OP "as_strided_scatter.default(x, y, [2, 2], [4, 3], 5)") LINE("return (r,)"), "out0");
+    assert_undecided(context, WINDOWS, interleaved,
+                     LINE("r = " OP "as_strided_scatter.default(x, y, [2, 2], [3, 4], 4)") LINE("return (r,)"), "out0");
+    const char *read = LINE("a = " OP "slice_scatter.default(x, y, 0, 2, 4)")
+        LINE("w = " OP "as_strided.default(a, [3, 2], [1, 1], 0)") LINE("o = " OP "neg.default(w)") LINE("return (o,)");
+    const char *lines = ", x: \"f32[4][1]cpu\", y: \"f32[2][1]cpu\"";
+    assert_proved(context, lines, read,
+                  LINE("a = " OP "slice.Tensor(x, 0, 0, 2)") LINE("b = " OP "slice.Tensor(x, 0, 1, 2)")
+                      LINE("p = " OP "slice.Tensor(y, 0, 0, 1)") LINE("c = " OP "cat.default([a, p])")
+                          LINE("d = " OP "cat.default([b, y])") LINE("w = " OP "stack.default([c, d], 1)")
+                              LINE("o = " OP "neg.default(w)") LINE("return (o,)"));
+    assert_undecided(context, lines, read,
+                     LINE("a = " OP "slice_scatter.default(x, y, 0, 1, 3)")
+                         LINE("w = " OP "as_strided.default(a, [3, 2], [1, 1], 0)") LINE("o = " OP "neg.default(w)")
+                             LINE("return (o,)"),
+                     "out0");
+}
+
+#define SCALED(base)                                                                                                   \
+    LINE("v = " OP "as_strided.default(" base ", [3, 2], [1, 1], 4)") LINE("m = " OP "mul_.Tensor(v, 2.0)")
+
+/* What stays where several elements go to one address is up to what writes them, and to nothing else. */
+static void overlapping_writes_are_what_they_are(void **state) {
+    struct context *context = context_of(state);
+    assert_proved(context, WINDOWS, /* what lies elsewhere does not matter */
+                  LINE("r = " OP "as_strided_scatter.default(x, y, [2, 2], [12, 1], 10)") SCALED("r")
+                      LINE("return (r,)"),
+                  LINE("c = " OP "clone.default(x)") SCALED("c")
+                      LINE("r = " OP "as_strided_scatter.default(c, y, [2, 2], [12, 1], 10)") LINE("return (r,)"));
+    assert_undecided(context, WINDOWS, LINE("r = " OP "clone.default(x)") SCALED("r") LINE("return (r,)"),
+                     LINE("r = " OP "clone.default(x)") LINE("v = " OP "as_strided.default(r, [4], [1], 4)")
+                         LINE("m = " OP "mul_.Tensor(v, 2.0)") LINE("return (r,)"),
+                     "out0");
+    const char *scattered = LINE("r = " OP "as_strided_scatter.default(x, y, [2, 2], [1, 1], 4)") LINE("return (r,)");
+    const char *written = LINE("r = " OP "clone.default(x)") LINE("v = " OP "as_strided.default(r, [2, 2], [1, 1], 4)")
+        LINE("c = " OP "copy_.default(v, y)") LINE("return (r,)");
+    assert_proved(context, WINDOWS, scattered, scattered);
+    assert_undecided(context, WINDOWS, scattered, written, "out0");
+    assert_undecided(context, WINDOWS, written, /* from memory in another order */
+                     LINE("t = " OP "permute.default(y, [1, 0])")
+                         LINE("d = " OP "clone.default(t, memory_format = torch.contiguous_format)")
+                             LINE("z = " OP "permute.default(d, [1, 0])") LINE("r = " OP "clone.default(x)")
+                                 LINE("v = " OP "as_strided.default(r, [2, 2], [1, 1], 4)")
+                                     LINE("c = " OP "copy_.default(v, z)") LINE("return (r,)"),
+                     "out0");
+    assert_proved(context, WINDOWS, /* each address gets what it has: order does not matter */
+                  LINE("w = " OP "as_strided.default(x, [2, 2], [1, 1], 4)")
+                      LINE("r = " OP "as_strided_scatter.default(x, w, [2, 2], [1, 1], 4)") LINE("return (r,)"),
+                  LINE("r = " OP "clone.default(x)") LINE("return (r,)"));
+}
+
 static void writes_happen_in_order(void **state) {
     struct context *context = context_of(state);
     const char *before = LINE("o = " OP "neg.default(x)") LINE("p = " OP "slice.Tensor(x, 1, 0, 2)")
@@ -421,6 +482,8 @@ int main(void) {
         FX_TEST(views_compose),
         FX_TEST(copies_are_nothing),
         FX_TEST(updates_have_one_form),
+        FX_TEST(windows_are_taken_apart),
+        FX_TEST(overlapping_writes_are_what_they_are),
         FX_TEST(writes_happen_in_order),
         FX_TEST(calls_have_one_form),
         FX_TEST(effects_are_ordered),
