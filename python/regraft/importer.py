@@ -371,9 +371,10 @@ class Importer:
                             len(self.values) // 3 - first, count)
 
     def read(self, graph):
-        """Reads the graph; the arrays (nodes, values) for Context.graph."""
+        """Reads the graph; the arrays (nodes, values) for Context.graph. Inputs first: Inductor's constants of a frozen model
+        stand before them."""
         storages = {}
-        for node in graph.nodes:
+        for node in (*graph.find_nodes(op="placeholder"), *(node for node in graph.nodes if node.op != "placeholder")):
             self.node(node, storages)
             self.places[node] = len(self.nodes)
             self.nodes.append(node)

@@ -1,5 +1,6 @@
 """The pass for Inductor's `post_grad_custom_post_pass`, and switching it on for every torch.compile."""
 import contextlib
+import contextvars
 import functools
 import hashlib
 import pathlib
@@ -9,6 +10,8 @@ import torch
 
 try:
     import torch._inductor.config as inductor_config
+    import torch.utils._config_module
+    from torch._inductor import custom_graph_pass
     from torch._inductor.custom_graph_pass import CustomGraphPass
     inductor_config.post_grad_custom_post_pass  # noqa: B018
 except (ImportError, AttributeError) as error:
@@ -32,61 +35,123 @@ def _fingerprint():
 class InductorPass(CustomGraphPass):
     """regraft as one of Inductor's passes. Options are those of regraft.Options."""
 
+    on = True  # disable() turns a pass of enable() off, wherever PyTorch has put it meanwhile
+
     def __init__(self, **options):
         self.options = options_.make(**options)
 
     def __call__(self, graph):
-        optimize(graph, self.options)
+        if self.on:
+            optimize(graph, self.options)
 
     def uuid(self):
         """What a cache of compiled graphs must tell apart."""
-        content = "\0".join([_fingerprint(), pipeline_of(self.options), repr(self.options)])
-        if self.options.operations:
-            content += pathlib.Path(self.options.operations).read_text()
+        if not self.on:
+            return "regraft is off"
+        content = "\0".join([_fingerprint(), pipeline_of(self.options), repr(self.options), _operations(self.options)])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
+def _operations(options):
+    """What the file of schemas says; where it cannot be read, graphs are left as they came, and say why."""
+    try:
+        return pathlib.Path(options.operations).read_text(encoding="utf-8") if options.operations else ""
+    except (OSError, UnicodeDecodeError) as error:
+        return str(error)
+
+
 class Chain(CustomGraphPass):
-    """A pass that stood there before, and regraft behind it."""
+    """A pass that stood there before, and regraft behind it, where the configuration takes no list of passes."""
 
     def __init__(self, first, last):
         self.first, self.last = first, last
 
     def __call__(self, graph):
-        for one in self.first if isinstance(self.first, (list, tuple)) else [self.first]:
-            one(graph)
+        self.first(graph)
         self.last(graph)
 
     def uuid(self):
-        first = self.first if isinstance(self.first, (list, tuple)) else [self.first]
-        identities = [one.uuid() if isinstance(one, CustomGraphPass) else None for one in first]
+        first = self.first.uuid() if isinstance(self.first, CustomGraphPass) else None
         # a pass without identity keeps compiled graphs from being cached, as it would alone
-        return None if None in identities else (tuple(identities), self.last.uuid())
+        return first and (first, self.last.uuid())
 
 
+def _behind(previous, ours):
+    """`ours` behind what stands there."""
+    if previous is None:
+        return ours
+    passes = getattr(custom_graph_pass, "get_custom_graph_passes", None)
+    return Chain(previous, ours) if passes is None else [*passes(previous), ours]
+
+
+# ---- where it is put ----
+
+class _Thread:
+    """The pass of Inductor's configuration, as this thread sees it."""
+
+    @staticmethod
+    def get():
+        return inductor_config.post_grad_custom_post_pass
+
+    @staticmethod
+    def set(value):
+        inductor_config.post_grad_custom_post_pass = value
+
+
+class _Process:
+    """The same for all threads that have none of their own: since PyTorch 2.13 an assignment is seen only by the thread that makes
+    it, but what comes from outside, such as the environment, by all."""
+
+    @staticmethod
+    def _entry():
+        entry = getattr(inductor_config, "_config", {}).get("post_grad_custom_post_pass")
+        return entry if isinstance(getattr(entry, "user_override", None), contextvars.ContextVar) else None
+
+    @classmethod
+    def get(cls):
+        entry = cls._entry()
+        return None if entry is None or entry.env_value_default is _UNSET else entry.env_value_default
+
+    @classmethod
+    def set(cls, value):
+        if entry := cls._entry():
+            entry.env_value_default = _UNSET if value is None else value
+
+
+_UNSET = getattr(torch.utils._config_module, "_UNSET_SENTINEL", None)
 _lock = threading.Lock()
-_previous = []  # (what stood there, what was put there), the last one on top
+_enabled = []  # of each enable(): (its pass, [(where it is, what stood there, what was put there)]), the last one on top
+
+
+def _put(where, ours):
+    previous = where.get()
+    put = _behind(previous, ours)
+    where.set(put)
+    return where, previous, put
 
 
 def enable(**options):
-    """Every torch.compile from now on runs regraft before Inductor's lowering, behind a pass that is set already."""
+    """Every torch.compile from now on, in every thread, runs regraft before Inductor's lowering, behind a pass that is set already."""
     ours = InductorPass(**options)
     library.load()
     with _lock:
-        previous = inductor_config.post_grad_custom_post_pass
-        put = ours if previous is None else Chain(previous, ours)
-        _previous.append((previous, put))
-        inductor_config.post_grad_custom_post_pass = put
+        seen = _Thread.get()
+        places = [_put(_Process, ours)]
+        if _Thread.get() is seen:  # this thread has one of its own, or PyTorch knows no other place
+            places.append(_put(_Thread, ours))
+        _enabled.append((ours, places))
 
 
 def disable():
     """Undoes the last enable(). What others have set since then stays."""
     with _lock:
-        if not _previous:
+        if not _enabled:
             return
-        previous, put = _previous.pop()
-        if inductor_config.post_grad_custom_post_pass is put:
-            inductor_config.post_grad_custom_post_pass = previous
+        ours, places = _enabled.pop()
+        ours.on = False
+        for where, previous, put in places:
+            if where.get() is put:
+                where.set(previous)
 
 
 @contextlib.contextmanager

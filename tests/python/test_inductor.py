@@ -1,10 +1,11 @@
 """Models compiled by Inductor with and without regraft: values, and the kernels that only move data."""
 import pathlib
 import sys
+import threading
 
 import pytest
 import torch
-from models import MODELS, inputs
+from models import MODELS, OPS, inputs
 from support import assert_same, audits, run
 
 import regraft
@@ -70,6 +71,88 @@ def test_enable_and_disable():
     regraft.disable()
     regraft.disable()
     assert config.post_grad_custom_post_pass is None
+
+
+def in_a_thread(action):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(action()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def test_it_is_enabled_in_every_thread():
+    """PyTorch 2.13 shows what one thread assigns to its configuration to no other."""
+    expected = run(MODELS["qkv"], inputs("qkv"))
+    with regraft.enabled():
+        assert_same(expected, in_a_thread(lambda: compiled("qkv")))
+        assert [record.outcome for record in regraft.report().graphs] == ["changed"]
+        torch._dynamo.reset()
+        assert_same(expected, compiled("qkv"))
+    torch._dynamo.reset()
+    assert_same(expected, in_a_thread(lambda: compiled("qkv")))
+    assert len(regraft.report().graphs) == 2
+
+
+def test_what_is_left_over_of_it_is_off():
+    """A patch around the end of a block brings the pass back; so does a thread that keeps it."""
+    config = torch._inductor.config
+    regraft.enable()
+    config.post_grad_custom_post_pass = kept = config.post_grad_custom_post_pass
+    in_a_thread(regraft.disable)
+    compiled("qkv")
+    assert regraft.report().graphs == [] and kept.uuid() != regraft.InductorPass().uuid()
+    config.post_grad_custom_post_pass = None
+
+
+def test_in_threads_at_once():
+    start = threading.Barrier(2)
+
+    def work():
+        start.wait()
+        for _ in range(50):
+            with regraft.enabled():
+                pass
+        return torch._inductor.config.post_grad_custom_post_pass
+    other = threading.Thread(target=work)
+    other.start()
+    found = work()
+    other.join()
+    assert found is None or not found.on
+
+
+def test_behind_a_pass_that_asks_what_the_graph_is_for():
+    custom = torch._inductor.custom_graph_pass
+    if not hasattr(custom, "CustomInferenceAwareGraphPass"):
+        pytest.skip("this PyTorch has no such passes")
+    seen = []
+
+    class Aware(custom.CustomInferenceAwareGraphPass):
+        def __call__(self, graph, is_inference):
+            seen.append(is_inference)
+
+        def uuid(self):
+            return "aware"
+    with torch._inductor.config.patch(post_grad_custom_post_pass=Aware()), regraft.enabled():
+        assert_same(run(MODELS["qkv"], inputs("qkv")), compiled("qkv"))
+    assert seen == [True] and len(regraft.report().graphs) == 1
+
+
+def test_a_frozen_model():
+    """Its constants stand before its inputs."""
+    class Frozen(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(16, 16)
+
+        def forward(self, x):
+            q, k, v = self.linear(x).split([8, 4, 4], -1)
+            OPS.rotate(q, k, torch.arange(len(x)))
+            return OPS.read(q, k) + v.sum(-1, keepdim=True)
+    model, x = Frozen().eval(), torch.randn(6, 16)
+    with regraft.enabled(), torch._inductor.config.patch(freezing=True), torch.no_grad():
+        assert torch.allclose(model(x), torch.compile(model)(x), atol=1e-5)
+    assert [record.outcome for record in regraft.report().graphs] == ["changed"], str(regraft.report())
 
 
 def calls_of_regraft(action):
