@@ -8,7 +8,7 @@
     regraft.save_graph("graphs.txt")        the graphs as they came, for the tool
 
 The tool is `python -m regraft`; it needs no PyTorch. Options: regraft.Options; docs/pytorch.md."""
-__all__ = ["InductorPass", "Options", "disable", "enable", "enabled", "report", "save_graph", "version"]
+__all__ = ["InductorPass", "Options", "RegraftWarning", "disable", "enable", "enabled", "report", "save_graph", "version"]
 
 _OF_INDUCTOR = ("InductorPass", "disable", "enable", "enabled")
 
@@ -23,12 +23,9 @@ def __getattr__(name):
                               "python -m regraft") from None
         from . import inductor
         return getattr(inductor, name)
-    if name == "Options":
-        from .options import Options
-        return Options
-    if name == "RegraftWarning":
-        from .bridge import RegraftWarning
-        return RegraftWarning
+    if name in ("Options", "RegraftWarning"):
+        from . import options
+        return getattr(options, name)
     raise AttributeError(f"module 'regraft' has no attribute '{name}'")
 
 

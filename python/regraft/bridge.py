@@ -1,6 +1,7 @@
 """A live torch.fx.Graph through the library and back. Whatever goes wrong, the graph stays as it came."""
 import gc
 import os
+import threading
 import time
 import warnings
 
@@ -9,12 +10,8 @@ import torch
 from . import availability, broken, library
 from .exporter import Exporter
 from .importer import Importer
-from .options import LIVE_PIPELINE_END
+from .options import LIVE_PIPELINE_END, RegraftWarning
 from .records import LOG, Copy, Fusion, Remark
-
-
-class RegraftWarning(UserWarning):
-    """A graph was left as it came."""
 
 
 class NotProved(Exception):
@@ -123,46 +120,62 @@ def _readable(graph, record):
 
 
 def _reproducer(graph, options, record):
-    """Writes the graph as it came and its operations; the file's name, "" when it cannot be written."""
+    """Writes the graph as it came and its operations to record.reproducer; "" and why, when it cannot be written."""
     path = options.folder() / f"regraft-{os.getpid()}-{record.number}.txt"
     reason = "\n".join(f"#   {line}" for line in record.reason.splitlines())
     command = f"regraft opt {path} -p '{pipeline_of(options)}'"
     try:
         if record.operations:
-            path.with_suffix(".ops").write_text(record.operations)
+            path.with_suffix(".ops").write_text(record.operations, encoding="utf-8")
             command += f" --ops {path.with_suffix('.ops')}"
         path.write_text(f"# regraft {library.version()} left a graph as it came:\n{reason}\n# {command}\n"
-                        f"{_readable(graph, record)}")
-    except Exception:
-        return ""
-    return str(path)
+                        f"{_readable(graph, record)}", encoding="utf-8")
+    except Exception as error:
+        return f"; its reproducer cannot be written: {error}"
+    record.reproducer = str(path)
+    return f"; reproducer: {path}"
 
 
 def _left(graph, options, record, error):
     record.outcome = "left"
     record.reason = f"{type(error).__name__}: {error}"
-    try:
-        record.reproducer = _reproducer(graph, options, record)
-    except Exception:
-        record.reproducer = ""
-    reproducer = f"; reproducer: {record.reproducer}" if record.reproducer else ""
-    warnings.warn(f"regraft left graph {record.number} as it came: {record.reason}{reproducer}", RegraftWarning,
-                  stacklevel=4)
+    reproducer = _reproducer(graph, options, record)
+    warnings.warn(f"regraft left graph {record.number} as it came: {record.reason}{reproducer}", RegraftWarning, stacklevel=4)
+
+
+class _NoCollection:
+    """No collection of garbage while a graph is worked on in any thread: it would walk over all that the compiler has made so far,
+    several times."""
+
+    def __init__(self):
+        self.lock, self.inside, self.collecting = threading.Lock(), 0, False
+
+    def __enter__(self):
+        with self.lock:
+            if self.inside == 0:
+                self.collecting = gc.isenabled()
+                gc.disable()
+            self.inside += 1
+
+    def __exit__(self, *exception):
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0 and self.collecting:
+                gc.enable()
+
+
+_no_collection = _NoCollection()
 
 
 def optimize(graph, options, keep_clones=True):
     """Runs the pipeline over a torch.fx.Graph, in place. Returns its report; never raises. With `keep_clones` false, copies
     that are needed are not spelled as aten.clone: for an engine whose own passes take out clones without a proof."""
     record = LOG.start()
-    collecting = gc.isenabled()
-    gc.disable()  # a collection would walk over all that the compiler has made so far, several times
-    try:
-        _optimize(graph, options, record, keep_clones)
-    except Exception as error:
-        _left(graph, options, record, error)
-    finally:
-        if collecting:
-            gc.enable()
+    with _no_collection:
+        try:
+            _optimize(graph, options, record, keep_clones)
+        except Exception as error:
+            _left(graph, options, record, error)
     try:
         LOG.add(record, options)
     except Exception as error:  # the file for reports cannot be written

@@ -156,8 +156,9 @@ class Log:
             while len(self._graphs) > options.keep:
                 self._graphs.popleft()
             if options.report:
-                with open(options.report, "a", encoding="utf-8") as file:
-                    file.write(f"process {os.getpid()}, " + "\n".join(graph.print()) + "\n\n")
+                text = f"process {os.getpid()}, " + "\n".join(graph.print()) + "\n\n"
+                with open(options.report, "ab", buffering=0) as file:  # written at once, as processes share it
+                    file.write(text.encode())
 
     def report(self):
         with self._lock:

@@ -103,7 +103,7 @@ def _enable():
         from .inductor import enable
         enable()
     else:
-        pass_class()  # what it needs is there, or nothing is changed
+        pass_class()()  # what it needs is there, and its options are right, or nothing is changed
         _add_to_configurations()
 
 
@@ -117,15 +117,19 @@ def _vllm_version():
 def register():
     """vLLM calls this in each of its processes, in some more than once. Where vLLM lacks what is needed it runs on without."""
     global _enabled
-    if os.environ.get("REGRAFT") != "1" or _enabled:
+    asked = os.environ.get("REGRAFT", "")
+    if asked in ("", "0") or _enabled:
         return
     _enabled = True
+    if asked != "1":
+        logging.getLogger("vllm.regraft").warning("regraft is off: REGRAFT must be 1 or 0, not '%s'", asked)
+        return
     from . import version
     if importlib.util.find_spec("vllm") is None:
         raise ImportError("regraft.vllm_plugin is for vLLM, which is not installed here; with PyTorch alone: regraft.enable()")
     try:
         _enable()
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         logging.getLogger("vllm.regraft").warning("regraft is off in %s: %s", _vllm_version(), error)
         return
     _log("regraft %s is on", version())

@@ -165,6 +165,7 @@ def emulated():
     print("all the same")
 
 
+@pytest.mark.skipif(torch.version.cuda is not None, reason="a PyTorch for CUDA would take the emulator for its own driver")
 @pytest.mark.skipif(not (EMULATOR / "libcuda.so.1").exists(), reason="the emulator is built by make check-release")
 def test_how_they_are_called(tmp_path):
     compilers = [name for name in ("/usr/lib/llvm-14/bin/clang++", "/usr/bin/clang++-14", "/usr/bin/clang++", "/usr/bin/g++")

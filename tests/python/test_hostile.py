@@ -1,7 +1,10 @@
 """Whatever goes wrong, the graph stays as it came, the program runs on, and one warning names a reproducer."""
 import gc
+import os
 import pathlib
 import re
+import subprocess
+import sys
 import threading
 
 import fusion_models
@@ -10,6 +13,7 @@ import torch
 from models import MODELS, OPS, inputs
 from support import Graphs, assert_same, caught, run, snapshot, targets, tool
 
+import regraft
 from regraft import bridge, library, options
 from regraft.records import LOG
 from test_fusion import engine  # noqa: F401
@@ -252,9 +256,78 @@ def test_the_reproducer_is_input_for_the_tool(monkeypatch):
 def test_options_that_are_wrong():
     with pytest.raises(TypeError, match="there is no option 'pipline'; there are: pipeline"):
         options.make(pipline="")
-    record = None
     graphs = Graphs(lambda graph: bridge.optimize(graph, options.make(pipeline="no-such-pass")))
     found, warnings = caught(lambda: graphs.run(MODELS["qkv"], inputs("qkv")))
     record = graphs.records[0]
     assert record.outcome == "left" and "there is no pass 'no-such-pass'" in record.reason and len(warnings) == 1
     assert_same(run(MODELS["qkv"], inputs("qkv")), found)
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"verify": "yes"}, "verify must be 0 or 1, not 'yes'"), ({"keep": -1}, "keep must be a number of graphs, not -1"),
+    ({"keep": None}, "keep must be a number, not 'None'"), ({"report": 3}, "report must be a text, not 3"),
+    ({"contracts": [1]}, "contracts must be texts, not [1]"), ({"prefer": "me"}, "prefer must be regraft or engine, not 'me'")])
+def test_values_of_options_that_are_wrong(given, message):
+    with pytest.raises(ValueError, match=f"^regraft: {re.escape(message)}$"):
+        options.make(**given)
+
+
+def test_options_come_as_they_are_written():
+    made = options.make(contracts="a.b.c=contiguous d.e.f=contiguous", fuse="0", keep="3", directory=pathlib.Path("/tmp"))
+    assert made.contracts == ("a.b.c=contiguous", "d.e.f=contiguous") and made.fuse is False
+    assert made.keep == 3 and made.directory == "/tmp"
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "cannot be read: "), ("{", "cannot be read: "), ("[1]", "must hold options by name"), ('{"pipline": 1}', "has an option 'pipline'"),
+    ('{"verify": "yes"}', "verify in ")])
+def test_a_file_of_options_that_is_wrong(tmp_path, monkeypatch, content, message):
+    path = tmp_path / "options.json"
+    if content:
+        path.write_text(content)
+    monkeypatch.setenv("REGRAFT_OPTIONS", str(path))
+    with pytest.raises(ValueError, match="^regraft: ") as raised:
+        options.make()
+    assert message in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_variables_that_are_misspelt(monkeypatch):
+    monkeypatch.setenv("REGRAFT_PREFFER", "engine")
+    monkeypatch.setenv("REGRAFT_BISECT", "3")
+    monkeypatch.setenv("REGRAFT_KEEP", "")
+    monkeypatch.setenv("REGRAFT_SOMETHING_ELSE", "3")
+    made, warnings = caught(options.make)
+    assert made.prefer == "regraft" and made.keep == 64
+    assert warnings == ["regraft: REGRAFT_BISECT is no option; was REGRAFT_BISECT_LIMIT meant?",
+                        "regraft: REGRAFT_PREFFER is no option; was REGRAFT_PREFER meant?"]
+
+
+def test_files_that_cannot_be_read_or_written(tmp_path):
+    """The schemas and the folder of the reproducer: Inductor's cache asks for what the first says."""
+    with torch._inductor.config.patch(force_disable_caches=False), torch.no_grad():
+        with regraft.enabled(operations=tmp_path / "nowhere", directory=tmp_path / "none"):
+            found, warnings = caught(lambda: run(torch.compile(MODELS["qkv"]), inputs("qkv")))
+    assert_same(run(MODELS["qkv"], inputs("qkv")), found)
+    assert len(warnings) == 1 and "nowhere'; its reproducer cannot be written: " in warnings[0], warnings
+
+
+def test_the_collection_of_garbage_goes_on_when_the_last_thread_is_done():
+    first, second = bridge._no_collection, bridge._no_collection
+    with first:
+        second.__enter__()
+    assert not gc.isenabled()
+    second.__exit__()
+    assert gc.isenabled()
+
+
+def test_reports_of_many_processes_are_not_mixed(tmp_path):
+    """Each is one write: more than one would be cut by those of the others."""
+    program = ("import sys; from regraft.records import Graph, Log; from regraft.options import Options\n"
+               "log = Log()\n"
+               "for number in range(40):\n"
+               "    log.add(Graph(number, reason=sys.argv[1] * 30000), Options(report=sys.argv[2]))")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    started = [subprocess.Popen([sys.executable, "-c", program, letter, tmp_path / "report"], env=environment) for letter in "abc"]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    reports = (tmp_path / "report").read_text().split("\n\n")[:-1]
+    assert len(reports) == 120 and all(any(report.endswith(": " + letter * 30000) for letter in "abc") for report in reports)

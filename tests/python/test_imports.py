@@ -53,6 +53,18 @@ def test_the_plugin_is_inert_unless_asked_for(value):
     assert python(REGISTER, REGRAFT=value).stdout == "False False\n"
 
 
+@pytest.mark.parametrize("environment, message", [
+    ({"REGRAFT": "true"}, "regraft is off: REGRAFT must be 1 or 0, not 'true'"),
+    ({"REGRAFT": "1", "REGRAFT_VERIFY": "yes"}, "regraft is off in this vLLM: regraft: REGRAFT_VERIFY must be 0 or 1, not 'yes'"),
+    ({"REGRAFT": "1", "REGRAFT_OPTIONS": "/nowhere"}, "regraft is off in this vLLM: regraft: the file of options that REGRAFT_OPTIONS names")])
+@pytest.mark.parametrize("cpu", [True, False])
+def test_the_plugin_with_options_that_are_wrong(tmp_path, environment, message, cpu):
+    package(tmp_path, {"vllm/__init__.py": "", "vllm/platforms.py": PLATFORM.format(cpu), "vllm/config.py": CONFIG,
+                       "vllm/compilation/inductor_pass.py": "class InductorPass:\n    pass\n"})
+    result = python(BEFORE.format("") + REGISTER + MAKE, tmp_path, **environment)
+    assert result.stdout.splitlines()[-1:] == ["[]"] and message in result.stderr, result.stderr
+
+
 def test_the_plugin_costs_nothing_unless_asked_for():
     """It loads nothing but itself."""
     result = python("import contextlib, functools, importlib.metadata, importlib.util, logging, sys\nbefore = set(sys.modules)\n" + REGISTER
