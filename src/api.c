@@ -1,6 +1,7 @@
 /* The public interface over the library's parts. Every entry point that can allocate guards against running out of memory. */
 #include "fx/fx.h"
 #include "ir/contract.h"
+#include "ir/effect.h"
 #include "ir/infer.h"
 #include "pass/fuse.h"
 #include "pass/prove.h"
@@ -293,13 +294,14 @@ static regraft_copy public_copy(const struct graph *graph, const struct copy *co
                           text_string(graph->arena, copy->source),
                           copy->why,
                           copy->remedy,
-                          copy->own};
+                          copy->own,
+                          node_copies_inline(copy->node)};
 }
 
 regraft_copy regraft_graph_copy(const regraft_graph *public, size_t index) {
     const struct graph *graph = const_graph(public);
     struct arena_guard guard;
-    if (arena_guarded(graph->arena, &guard)) return (regraft_copy){"", "", "", "", "out of memory", "", 0};
+    if (arena_guarded(graph->arena, &guard)) return (regraft_copy){"", "", "", "", "out of memory", "", 0, 0};
     regraft_copy copy = public_copy(graph, &graph->copies.items[index]);
     arena_unguard(graph->arena, &guard);
     return copy;

@@ -49,7 +49,7 @@ def _text(value):
 def _collect(context, graph, record):
     record.nodes_after = context.library.regraft_graph_node_count(graph)
     record.copies = [Copy(_text(copy.node), _text(copy.bytes), _text(copy.place), _text(copy.why), _text(copy.source),
-                          _text(copy.remedy), bool(copy.own)) for copy in context.copies(graph)]
+                          _text(copy.remedy), bool(copy.own), bool(copy.inlined)) for copy in context.copies(graph)]
     record.remarks = [Remark(_text(remark.pass_name), _text(remark.node), _text(remark.source), _text(remark.text),
                              bool(remark.applied)) for remark in context.remarks(graph)]
     record.fusions = [Fusion(_text(fusion.rule), _text(fusion.outcome), _text(fusion.anchor), _text(fusion.node),

@@ -25,7 +25,7 @@ class Remark(Structure):
 
 class Copy(Structure):
     _fields_ = [("node", c_char_p), ("bytes", c_char_p), ("place", c_char_p), ("source", c_char_p),
-                ("why", c_char_p), ("remedy", c_char_p), ("own", c_int)]
+                ("why", c_char_p), ("remedy", c_char_p), ("own", c_int), ("inlined", c_int)]
 
 
 class Fusion(Structure):

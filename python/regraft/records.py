@@ -16,6 +16,7 @@ class Copy:
     source: str
     remedy: str
     own: bool
+    inlined: bool  # Inductor computes the value where it is put: no kernel only moves it
 
 
 @dataclasses.dataclass
@@ -113,6 +114,8 @@ def _copies(copies):
         yield f"{copy.node}: {copy.bytes} bytes"
         yield f"    of      {copy.place}"
         yield f"    why     {copy.why}"
+        if copy.inlined:
+            yield "    cost    none with Inductor, which computes the value in this place"
         if copy.source:
             yield f"    source  {copy.source}"
         if copy.remedy:

@@ -1,5 +1,7 @@
 #include "ir/effect.h"
 
+#include "ir/infer.h"
+
 bool node_is_functionalized_call(const struct node *node) {
     return node_is(node, operation_higher_order_auto_functionalized) ||
            node_is(node, operation_higher_order_auto_functionalized_v2);
@@ -119,4 +121,22 @@ bool node_is_pure(const struct node *node) {
     if (node->kind != node_call || !node_is_removable(node) || node_is_functionalized_call(node)) return false;
     return node->operation->class == class_view || node->operation->class == class_update ||
            node->operation->class == class_compute;
+}
+
+bool node_is_pointwise(const struct node *node) {
+    const struct operation *operation = node->kind == node_call ? node->operation : NULL;
+    if (!operation || operation->class != class_compute) return false;
+    return operation->infer == infer_pointwise || operation->infer == infer_pointwise_float ||
+           operation->infer == infer_pointwise_rounded || operation->infer == infer_pointwise_bool;
+}
+
+bool node_copies_inline(const struct node *copy) {
+    if (!node_is(copy, operation_aten_copy__default)) return false;
+    const struct node *value = value_as_node(&copy->arguments[1]);
+    while (value && value->users && !value->users->use.next) {
+        if (node_is_pointwise(value) || node_is(value, operation_aten_full_default)) return true;
+        bool view = value->kind == node_call && value->operation && value->operation->class == class_view;
+        value = view ? value_as_node(node_argument(value, 0)) : NULL;
+    }
+    return false;
 }

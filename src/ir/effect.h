@@ -26,5 +26,10 @@ bool node_is_pure(const struct node *node);
 bool node_is_random(const struct node *node);
 /* Does the node change or depend on anything but its arguments (state, unknown operations)? */
 bool node_has_effect(const struct node *node);
+/* Does it compute each element from the elements at the same place of its arguments? */
+bool node_is_pointwise(const struct node *node);
+/* Whether the call copies a value that is computed element by element for it alone: a compiler that generates code computes
+ * it where it is put. Views may stand between. */
+bool node_copies_inline(const struct node *copy);
 
 #endif

@@ -32,6 +32,14 @@ static enum operation_id inplace_form(const struct node *update) {
     }
 }
 
+/* The window has the sizes of what is put into it. That says more than the arguments do: rows 2 to 4 of s0 rows are two. */
+static const struct type *window_type(const struct placing *placing, const struct node *update) {
+    const struct node *source = value_as_node(node_argument(update, 1));
+    if (!source || source->type->kind != type_tensor) return &type_of_unknown;
+    struct layout sizes = {source->type->layout.rank, source->type->layout.sizes, NULL};
+    return type_make_tensor(placing->graph->arena, update->type->dtype, sizes, update->type->device);
+}
+
 /* A call of `id` with the update's arguments, `first` in place of the base; the source is left out when `view`. */
 static regraft_status insert_form(struct placing *placing, struct node *update, enum operation_id id,
                                   struct node *first, bool view, struct node **result) {
@@ -40,6 +48,7 @@ static regraft_status insert_form(struct placing *placing, struct node *update, 
     bool whole = id == operation_aten_alias_default;
     size_t count = whole ? 1 : update->argument_count - view, next = 0;
     struct node *node = graph_insert_call(graph, update, operations_by_id(graph->context->operations, id), count);
+    if (view) node->type = window_type(placing, update);
     for (size_t i = 0; i < update->argument_count && next < count; i++) {
         const struct value *value = &update->arguments[i];
         if (view && value == source) continue;

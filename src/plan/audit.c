@@ -157,6 +157,12 @@ static struct graph *read_stage(struct context *context, struct file *file, size
     return NULL;
 }
 
+static void count_launch(struct audit *audit, const struct inductor_kernel *kernel) {
+    audit->launches[kernel ? kernel->kind : kernel_unknown]++;
+    for (size_t i = 0; kernel && i < kernel->stores.count; i++)
+        audit->stores[kernel->stores.items[i].kind] += !kernel->stores.items[i].repeats;
+}
+
 static void count_steps(struct audit *audit) {
     for (size_t i = 0; i < audit->code.kernels.count; i++) audit->kernels[audit->code.kernels.items[i]->kind]++;
     for (size_t i = 0; i < audit->code.steps.count; i++) {
@@ -164,7 +170,7 @@ static void count_steps(struct audit *audit) {
         audit->calls += step->kind == step_call;
         audit->allocations += step->kind == step_allocate;
         audit->reuses += step->kind == step_reuse;
-        if (step->kind == step_launch) audit->launches[step->kernel ? step->kernel->kind : kernel_unknown]++;
+        if (step->kind == step_launch) count_launch(audit, step->kernel);
     }
 }
 

@@ -38,6 +38,7 @@ struct audit {
     struct inductor_code code;
     struct graph *functional, *lowered, *dynamo; /* stages; NULL when the log has none that can be read */
     size_t kernels[kernel_kind_count], launches[kernel_kind_count];
+    size_t stores[kernel_kind_count];  /* of all launches: a kernel that computes may also copy a buffer beside that */
     size_t calls, allocations, reuses; /* calls: of what is not generated */
     VECTOR(struct audit_copy) copies;
     struct audit_placing *placing; /* audit_decide.h */

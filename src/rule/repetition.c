@@ -1,6 +1,6 @@
 #include "rule/repetition.h"
 
-#include "ir/infer.h"
+#include "ir/effect.h"
 
 enum { deepest = 64 }; /* operations that are looked through */
 
@@ -22,12 +22,6 @@ static int64_t dimension_of(const struct node *node, size_t index, size_t rank) 
 
 static bool same_size(const struct node *node, symint a, symint b) {
     return symint_equal(node->graph->context->symbols, a, b) == answer_yes;
-}
-
-static bool is_pointwise(const struct node *node) {
-    const struct operation *operation = node->kind == node_call ? node->operation : NULL;
-    if (!operation || operation->class != class_compute) return false;
-    return operation->infer == infer_pointwise || operation->infer == infer_pointwise_float;
 }
 
 /* Copies and casts: element by element, in the same sizes. */
@@ -109,7 +103,7 @@ static bool constant_along(const struct node *node, size_t dimension, int depth)
     if (!layout || dimension >= layout->rank || depth == deepest) return false;
     if (symint_is(layout->sizes[dimension], 1)) return true;
     if (node_is(node, operation_aten_full_default)) return true;
-    if (is_pointwise(node)) return all_operands(node, dimension, depth + 1, constant_along);
+    if (node_is_pointwise(node)) return all_operands(node, dimension, depth + 1, constant_along);
     if (keeps_elements(node)) return constant_along(argument_node(node, 0), dimension, depth + 1);
     struct node *part = joined(node, (int64_t)dimension, 2);
     if (part) return node_is(node, operation_aten_stack_default) || symint_is(layout_of(part)->sizes[dimension], 1);
@@ -174,7 +168,7 @@ static bool rows_do(const struct node *node, enum repetition repetition, int dep
     const struct layout *layout = layout_of(node);
     if (!layout || !layout->rank || depth == deepest) return false;
     size_t last = layout->rank - 1;
-    if (is_pointwise(node))
+    if (node_is_pointwise(node))
         return all_operands(node, last, depth + 1, repetition == repetition_halves ? rows_halve : rows_pair);
     if (keeps_elements(node)) return rows_do(argument_node(node, 0), repetition, depth + 1);
     if (repetition == repetition_halves && (joined(node, (int64_t)last, 2) || repeats_last_twice(node))) return true;

@@ -64,6 +64,17 @@ static void print_copies(struct arena *arena, struct builder *out, const struct 
     if (audit->copies.count) table_print(out, &table);
 }
 
+/* Stores that only move data, of kernels that do something else as well. */
+static size_t copies_beside(const struct audit *audit) {
+    size_t count = audit->stores[kernel_moves];
+    for (size_t i = 0; i < audit->copies.count; i++) {
+        const struct inductor_kernel *kernel = audit->copies.items[i].kernel;
+        for (size_t j = 0; j < kernel->stores.count; j++)
+            count -= kernel->stores.items[j].kind == kernel_moves && !kernel->stores.items[j].repeats;
+    }
+    return count;
+}
+
 static void print_audit(struct arena *arena, struct builder *out, const struct audit *audit) {
     size_t launches = 0;
     for (size_t i = 0; i < kernel_kind_count; i++) launches += audit->launches[i];
@@ -72,6 +83,9 @@ static void print_audit(struct arena *arena, struct builder *out, const struct a
     if (audit->launches[kernel_moves]) builder_format(out, ": %s bytes", expression(arena, audit->bytes));
     builder_format(out, "; %zu fill, %zu convert, %zu compute, %zu unknown\n", audit->launches[kernel_fills],
                    audit->launches[kernel_converts], audit->launches[kernel_computes], audit->launches[kernel_unknown]);
+    if (copies_beside(audit))
+        builder_format(out, "%zu more buffers are only moved, in kernels that do something else as well\n",
+                       copies_beside(audit));
     builder_format(out, "%zu other calls; %zu buffers allocated, %zu reused\n", audit->calls, audit->allocations,
                    audit->reuses);
 }
@@ -159,10 +173,10 @@ static json_t *json_kernels(const struct audit *audit) {
 
 /* Adds a graph's copies and totals to the answer. */
 static void add_json(struct arena *arena, json_t *answer, size_t graph, const struct audit *audit) {
-    json_t *totals = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "launches", json_kinds(audit->launches), "kernels",
-                               json_kinds(audit->kernels), "bytes", json_expression(arena, audit->bytes), "calls",
-                               (json_int_t)audit->calls, "allocations", (json_int_t)audit->allocations, "reuses",
-                               (json_int_t)audit->reuses);
+    json_t *totals = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "launches", json_kinds(audit->launches),
+                               "kernels", json_kinds(audit->kernels), "stores", json_kinds(audit->stores), "bytes",
+                               json_expression(arena, audit->bytes), "calls", (json_int_t)audit->calls, "allocations",
+                               (json_int_t)audit->allocations, "reuses", (json_int_t)audit->reuses);
     json_array_append_new(
         json_object_get(answer, "graphs"),
         json_pack("{s:I, s:o, s:o}", "graph", (json_int_t)graph, "kernels", json_kernels(audit), "totals", totals));

@@ -28,6 +28,8 @@ static void print_copies(struct builder *out, const regraft_graph *graph, int ow
         if (copy.own != own) continue;
         builder_format(out, "%s: %s bytes\n    of      %s\n    why     %s\n", copy.node, copy.bytes, copy.place,
                        copy.why);
+        if (copy.inlined)
+            builder_format(out, "    cost    none with Inductor, which computes the value in this place\n");
         if (*copy.source) builder_format(out, "    source  %s\n", copy.source);
         if (*copy.remedy) builder_format(out, "    remedy  %s\n", copy.remedy);
     }
@@ -53,10 +55,10 @@ static json_t *json_copies(const regraft_graph *graph, int own) {
     for (size_t i = 0; i < regraft_graph_copy_count(graph); i++) {
         regraft_copy copy = regraft_graph_copy(graph, i);
         if (copy.own != own) continue;
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "node", json_words(copy.node), "bytes",
-                                              json_words(copy.bytes), "place", json_words(copy.place), "source",
-                                              json_words(copy.source), "why", json_words(copy.why), "remedy",
-                                              json_words(copy.remedy)));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "node", json_words(copy.node),
+                                              "bytes", json_words(copy.bytes), "place", json_words(copy.place),
+                                              "source", json_words(copy.source), "why", json_words(copy.why), "remedy",
+                                              json_words(copy.remedy), "inlined", copy.inlined));
     }
     return list;
 }

@@ -20,15 +20,18 @@ def moving(graph):
     return graph["totals"]["launches"]["moves"]
 
 
-@pytest.mark.parametrize("name", ["qkv", "normed", "old_values", "caches", "input_changes", "escape"])
-def test_kernels_that_move_data_are_those_of_the_report(name):
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_only_moved_are_the_copies_of_the_report(name):
+    """Inductor may make several copies in one kernel, or beside what it computes: stores are counted, and never more kernels."""
     expected, start = run(MODELS[name], inputs(name)), len(audits_or_none())
     with regraft.enabled():
         assert_same(expected, compiled(name))
     record = regraft.report().graphs[-1]
     assert record.outcome == "changed"
     found = audits()[start:]
-    assert sum(map(moving, found)) == len(record.copies), (found, record)
+    moved = sum(not copy.inlined for copy in record.copies)
+    assert sum(graph["totals"]["stores"]["moves"] for graph in found) == moved, (found, record)
+    assert sum(map(moving, found)) <= moved, (found, record)
 
 
 def test_the_pass_as_an_option_and_behind_another_one():
