@@ -127,8 +127,7 @@ regraft_status kernel_repeat(struct call *call) {
     return REGRAFT_OK;
 }
 
-regraft_status kernel_flip(struct call *call) {
-    const struct tensor *self = call_tensor(call, "self");
+static regraft_status flip(struct call *call, const struct tensor *self) {
     bool flipped[rank_limit] = {false};
     struct shape dims;
     struct tensor out;
@@ -148,6 +147,9 @@ regraft_status kernel_flip(struct call *call) {
     }
     return REGRAFT_OK;
 }
+
+regraft_status kernel_flip(struct call *call) { return flip(call, call_tensor(call, "self")); }
+regraft_status kernel_rev(struct call *call) { return flip(call, call_tensor(call, "a")); }
 
 /* Keeps the elements on and below (or above) a diagonal of the last two dimensions. */
 static regraft_status triangle(struct call *call, bool lower) {

@@ -63,7 +63,8 @@ regraft_status kernel_scalar_tensor(struct call *call) { return make(call, dtype
 
 regraft_status kernel_empty_strided(struct call *call) {
     struct shape strides;
-    struct tensor plan = {.dtype = call_dtype(call, "dtype", dtype_f32)};
+    const struct tensor *self = call_tensor(call, "self"); /* of new_empty_strided */
+    struct tensor plan = {.dtype = call_dtype(call, "dtype", self ? self->dtype : dtype_f32)};
     TRY(call_shape(call, "size", &plan.shape));
     TRY(call_shape(call, "stride", &strides));
     memcpy(plan.strides, strides.sizes, sizeof plan.strides);
@@ -134,5 +135,10 @@ regraft_status kernel_sym_stride(struct call *call) { return layout_integer(call
 
 regraft_status kernel_sym_numel(struct call *call) {
     call->result = argument_of_integer(tensor_count(call_tensor(call, "self")));
+    return REGRAFT_OK;
+}
+
+regraft_status kernel_sym_storage_offset(struct call *call) {
+    call->result = argument_of_integer(call_tensor(call, "self")->offset);
     return REGRAFT_OK;
 }

@@ -392,6 +392,25 @@ regraft_status kernel_diagonal(struct call *call) {
     return call_return(call, &view);
 }
 
+regraft_status kernel_unfold(struct call *call) {
+    struct tensor view = *call_tensor(call, "self");
+    size_t dim, rank = view.shape.rank;
+    int64_t size = call_integer(call, "size", 0), step = call_integer(call, "step", 1);
+    TRY(call_named_dim(call, "dimension", rank ? rank : 1, &dim));
+    int64_t length = rank ? view.shape.sizes[dim] : 1, stride = rank ? view.strides[dim] : 1;
+    if (size < 0 || size > length || step <= 0 || rank == rank_limit)
+        return call_fail(call, REGRAFT_REJECTED, "windows of %lld elements, %lld apart, of a dimension of size %lld",
+                         (long long)size, (long long)step, (long long)length);
+    if (rank) {
+        view.shape.sizes[dim] = (length - size) / step + 1;
+        view.strides[dim] = stride * step;
+    }
+    view.shape.sizes[rank] = size;
+    view.strides[rank] = stride;
+    view.shape.rank++;
+    return call_return(call, &view);
+}
+
 /* Other element type over the same bytes; the last dimension grows or shrinks with the size of an element. */
 static bool reinterpret(struct tensor *view, enum dtype dtype) {
     int64_t from = (int64_t)dtype_size(view->dtype), to = (int64_t)dtype_size(dtype);
@@ -423,5 +442,38 @@ regraft_status kernel_view_dtype(struct call *call) {
     if (!reinterpret(&view, dtype))
         return call_fail(call, REGRAFT_REJECTED, "the layout does not allow a view with elements of type %s",
                          dtype_torch_name(dtype));
+    return call_return(call, &view);
+}
+
+/* Pairs of real numbers, the last dimension, as complex ones and back. */
+regraft_status kernel_view_as_real(struct call *call) {
+    struct tensor view = *call_tensor(call, "self");
+    enum dtype dtype = dtype_part(view.dtype);
+    size_t rank = view.shape.rank;
+    if (dtype == dtype_none || rank == rank_limit)
+        return call_fail(call, REGRAFT_REJECTED, "%s are no complex numbers", dtype_torch_name(view.dtype));
+    for (size_t i = 0; i < rank; i++) view.strides[i] *= 2;
+    view.shape.sizes[rank] = 2;
+    view.strides[rank] = 1;
+    view.shape.rank++;
+    view.offset *= 2;
+    view.dtype = dtype;
+    return call_return(call, &view);
+}
+
+regraft_status kernel_view_as_complex(struct call *call) {
+    struct tensor view = *call_tensor(call, "self");
+    enum dtype dtype = dtype_of_pairs(view.dtype);
+    size_t last = view.shape.rank - 1;
+    bool pairs = dtype != dtype_none && view.shape.rank && view.shape.sizes[last] == 2 && view.strides[last] == 1 &&
+                 view.offset % 2 == 0;
+    for (size_t i = 0; pairs && i < last; i++) {
+        pairs = view.strides[i] % 2 == 0;
+        view.strides[i] /= 2;
+    }
+    if (!pairs) return call_fail(call, REGRAFT_REJECTED, "the layout does not allow a view as complex numbers");
+    view.shape.rank--;
+    view.offset /= 2;
+    view.dtype = dtype;
     return call_return(call, &view);
 }

@@ -301,6 +301,45 @@ regraft_status infer_view_dtype(struct inference *inference) {
     return REGRAFT_OK;
 }
 
+/* Complex numbers as pairs of real ones, [..., 2]. In other elements, so that no window is told. */
+regraft_status infer_view_as_real(struct inference *inference) {
+    const struct type *self = inference_tensor(inference, 0);
+    struct symbols *symbols = inference_symbols(inference);
+    symint two = symint_constant(symbols, 2);
+    if (!self) return REGRAFT_OK;
+    if (!dtype_is_complex(self->dtype)) return inference_fail(inference, "expected complex numbers");
+    size_t rank = self->layout.rank;
+    symint *sizes = arena_array(inference->context->arena, symint, rank + 1), *strides = NULL;
+    if (self->layout.strides) strides = arena_array(inference->context->arena, symint, rank + 1);
+    for (size_t i = 0; i < rank; i++) {
+        sizes[i] = self->layout.sizes[i];
+        if (strides) strides[i] = symint_multiply(symbols, self->layout.strides[i], two);
+    }
+    sizes[rank] = two;
+    if (strides) strides[rank] = symint_constant(symbols, 1);
+    inference_set(inference, dtype_part(self->dtype), rank + 1, sizes, strides, self->device);
+    return REGRAFT_OK;
+}
+
+/* The other way round. */
+regraft_status infer_view_as_complex(struct inference *inference) {
+    const struct type *self = inference_tensor(inference, 0);
+    struct symbols *symbols = inference_symbols(inference);
+    symint two = symint_constant(symbols, 2);
+    if (!self) return REGRAFT_OK;
+    enum dtype dtype = dtype_of_pairs(self->dtype);
+    size_t rank = self->layout.rank;
+    if (dtype == dtype_none || !rank || symint_equal(symbols, self->layout.sizes[rank - 1], two) == answer_no)
+        return inference_fail(inference, "expected real numbers whose last dimension has size 2");
+    symint *strides = self->layout.strides ? arena_array(inference->context->arena, symint, rank) : NULL;
+    for (size_t i = 0; strides && i + 1 < rank; i++) {
+        strides[i] = symint_divide_exact(symbols, self->layout.strides[i], two);
+        if (!strides[i]) strides = NULL;
+    }
+    inference_set(inference, dtype, rank - 1, self->layout.sizes, strides, self->device);
+    return REGRAFT_OK;
+}
+
 /* The written window and what is written there must have the same shape, or the latter broadcast to it (copy). */
 regraft_status infer_update(struct inference *inference) {
     const struct type *base = inference_tensor(inference, 0), *source = inference_tensor(inference, 1);

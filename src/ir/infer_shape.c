@@ -64,15 +64,23 @@ regraft_status infer_full(struct inference *inference) {
     return REGRAFT_OK;
 }
 
-regraft_status infer_empty_strided(struct inference *inference) {
+static regraft_status set_strided(struct inference *inference, enum dtype dtype, struct device device) {
     symint *sizes, *strides;
     size_t rank, count;
-    if (!value_as_symint_list(inference->context, inference_value(inference, 0), &sizes, &rank)) return REGRAFT_OK;
-    if (!value_as_symint_list(inference->context, inference_value(inference, 1), &strides, &count)) return REGRAFT_OK;
+    if (!value_as_symint_list(inference->context, inference_named(inference, "size"), &sizes, &rank)) return REGRAFT_OK;
+    if (!value_as_symint_list(inference->context, inference_named(inference, "stride"), &strides, &count))
+        return REGRAFT_OK;
     if (rank != count) return inference_fail(inference, "%zu sizes but %zu strides", rank, count);
-    inference_set(inference, dtype_named(inference, "dtype", dtype_f32), rank, sizes, strides,
-                  device_named(inference, no_device));
+    inference_set(inference, dtype_named(inference, "dtype", dtype), rank, sizes, strides,
+                  device_named(inference, device));
     return REGRAFT_OK;
+}
+
+regraft_status infer_empty_strided(struct inference *inference) { return set_strided(inference, dtype_f32, no_device); }
+
+regraft_status infer_new_empty_strided(struct inference *inference) {
+    const struct type *self = inference_tensor(inference, 0);
+    return self ? set_strided(inference, self->dtype, self->device) : REGRAFT_OK;
 }
 
 regraft_status infer_new(struct inference *inference) {
@@ -484,5 +492,11 @@ regraft_status infer_sym_numel(struct inference *inference) {
     if (self)
         inference->result =
             type_make_integer(inference->context->arena, layout_count(inference_symbols(inference), &self->layout));
+    return REGRAFT_OK;
+}
+
+/* A type tells no offset. */
+regraft_status infer_sym_storage_offset(struct inference *inference) {
+    (void)inference;
     return REGRAFT_OK;
 }

@@ -18,6 +18,20 @@ const char *dtype_safetensors_name(enum dtype dtype) { return rows[dtype].safete
 size_t dtype_size(enum dtype dtype) { return rows[dtype].bits / 8; }
 bool dtype_is_floating(enum dtype dtype) { return dtype <= dtype_f4e2m1fnx2; }
 bool dtype_is_complex(enum dtype dtype) { return dtype >= dtype_c32 && dtype <= dtype_c128; }
+
+enum dtype dtype_part(enum dtype dtype) {
+    return dtype == dtype_c32    ? dtype_f16
+           : dtype == dtype_c64  ? dtype_f32
+           : dtype == dtype_c128 ? dtype_f64
+                                 : dtype_none;
+}
+
+enum dtype dtype_of_pairs(enum dtype dtype) {
+    return dtype == dtype_f16   ? dtype_c32
+           : dtype == dtype_f32 ? dtype_c64
+           : dtype == dtype_f64 ? dtype_c128
+                                : dtype_none;
+}
 bool dtype_is_integral(enum dtype dtype) { return dtype >= dtype_i8 && dtype <= dtype_u64; }
 
 static enum dtype find(struct text name, size_t member) {

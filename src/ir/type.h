@@ -18,6 +18,9 @@ const char *dtype_safetensors_name(enum dtype dtype);
 size_t dtype_size(enum dtype dtype); /* bytes of one element */
 bool dtype_is_floating(enum dtype dtype);
 bool dtype_is_complex(enum dtype dtype);
+/* The type of the real and the imaginary part, and the other way round; dtype_none for others. */
+enum dtype dtype_part(enum dtype dtype);
+enum dtype dtype_of_pairs(enum dtype dtype);
 bool dtype_is_integral(enum dtype dtype); /* bool is not */
 /* dtype_none when there is no such name. */
 enum dtype dtype_from_abbreviation(struct text name);

@@ -560,6 +560,28 @@ static regraft_status diagonal(struct view *view) {
     return REGRAFT_OK;
 }
 
+/* Windows of `size` along a dimension, one every `step` elements; what lies in a window becomes the last dimension. */
+static regraft_status unfold(struct view *view) {
+    struct symbols *symbols = view->symbols;
+    size_t dimension, rank = view->input->rank;
+    int64_t size, step;
+    TRY(dimension_named(view, "dimension", 0, rank, &dimension));
+    if (!inference_integer(view->inference, "size", 0, &size) || !inference_integer(view->inference, "step", 1, &step))
+        return REGRAFT_OK;
+    symint length = rank ? view->input->sizes[dimension] : constant(view, 1);
+    if (size < 0 || step <= 0 || symint_less(symbols, length, constant(view, size)) == answer_yes)
+        return inference_fail(view->inference, "windows of %lld elements, %lld apart, of a dimension of size %s",
+                              (long long)size, (long long)step, symint_string(view->context->arena, length));
+    struct window window = whole(view, rank + 1);
+    symint count =
+        symint_floor_divide(symbols, symint_subtract(symbols, length, constant(view, size)), constant(view, step));
+    sizes_of(&window)[rank] = constant(view, size);
+    if (window.layout.strides) strides_of(&window)[rank] = rank ? view->input->strides[dimension] : constant(view, 1);
+    if (rank) cut(view, &window, dimension, constant(view, 0), symint_add(symbols, count, constant(view, 1)), step);
+    emit(view, window);
+    return REGRAFT_OK;
+}
+
 static regraft_status identity(struct view *view) {
     emit(view, whole(view, view->input->rank));
     return REGRAFT_OK;
@@ -628,6 +650,8 @@ static regraft_status (*window_function(enum operation_id id))(struct view *view
     case operation_aten_diagonal_scatter_default:
     case operation_aten_diagonal_default:
         return diagonal;
+    case operation_aten_unfold_default:
+        return unfold;
     default:
         return NULL;
     }

@@ -309,17 +309,41 @@ static bool cut_cells(struct prover *prover, const struct contents *contents, co
     return true;
 }
 
+/* Whether the reading has all of its term, row-major, but for dimensions along which it repeats: those are left out of `single`. */
+static bool reads_all(struct prover *prover, const struct reading *reading, struct window_place *single) {
+    size_t rank = reading->layout.rank;
+    symint *sizes = arena_copy(prover->arena, reading->layout.sizes, rank * sizeof *sizes);
+    for (size_t i = 0; i < rank; i++)
+        if (is_expanded(&reading->layout, i)) sizes[i] = number(prover, 1);
+    *single = dense_place(prover, sizes, rank);
+    return places_same(single, &(struct window_place){reading->offset, {rank, sizes, reading->layout.strides}});
+}
+
+/* The part once for each index along the dimensions that the reading repeats. */
+static bool repeat(struct prover *prover, const struct window_place *place, const struct reading *reading,
+                   struct piece *part) {
+    for (size_t i = 0; i < place->layout.rank; i++) {
+        if (!is_expanded(&reading->layout, i)) continue;
+        if (part->rank == piece_most_extents) return false;
+        part->extents[part->rank++] =
+            (struct extent){place->layout.sizes[i], place->layout.strides[i], number(prover, 0)};
+    }
+    piece_normalise(prover, part);
+    return true;
+}
+
 /* Adds what is written, piece by piece where it is made of pieces; false when those do not fit the place. */
 static bool add_pieces(struct prover *prover, struct contents *contents, const struct window_place *place,
-                       const struct term *term) {
-    struct window_place dense = dense_place(prover, place->layout.sizes, place->layout.rank);
-    const struct contents *source = term->contents;
+                       const struct reading *reading) {
+    const struct contents *source = reading->term->contents;
+    struct window_place single;
     struct piece frame;
     size_t before = contents->cells.count;
-    if (!piece_of_place(prover, &dense, NULL, place->offset, place->layout.strides, &frame)) return false;
+    if (!reads_all(prover, reading, &single)) return false;
+    if (!piece_of_place(prover, &single, NULL, place->offset, place->layout.strides, &frame)) return false;
     for (size_t i = 0; i < source->cells.count; i++) {
         struct piece *part = arena_copy(prover->arena, source->cells.items[i].piece, sizeof *part);
-        if (!renumber(prover, &frame, part)) {
+        if (!renumber(prover, &frame, part) || !repeat(prover, place, reading, part)) {
             contents->cells.count = before;
             return false;
         }
@@ -334,7 +358,7 @@ static bool add_written(struct prover *prover, struct contents *contents, const 
     bool pieces = reading->term->kind == term_pieces && !reading->term->contents->beyond;
     if (place_overlaps_itself(prover->context, place) != answer_no)
         return known_write(prover, contents, place, reading);
-    if (pieces && (add_pieces(prover, contents, place, reading->term) || known_write(prover, contents, place, reading)))
+    if (pieces && (add_pieces(prover, contents, place, reading) || known_write(prover, contents, place, reading)))
         return true;
     vector_push(prover->arena, &contents->cells, (struct cell){.place = *place, .reading = reading});
     return true;

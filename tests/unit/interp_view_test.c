@@ -14,6 +14,9 @@ static void slicing(void **state) {
     assert_expression(context, inputs, "select.int(x, -1, -1)", "f32[3] 3 7 11");
     assert_expression(context, inputs, "diagonal.default(x, 1)", "f32[3] 1 6 11");
     assert_expression(context, inputs, "diagonal.default(x, -1)", "f32[2] 4 9");
+    assert_expression(context, inputs, "unfold.default(x, 0, 2, 1)", "f32[2, 4, 2] 0 4 1 5 2 6 3 7 4 8 5 9 6 10 7 11");
+    assert_expression(context, inputs, "unfold.default(x, 1, 1, 3)", "f32[3, 2, 1] 0 3 4 7 8 11");
+    assert_expression(context, inputs, "unfold.default(x, 1, 0, 4)", "f32[3, 2, 0]");
 }
 
 static void order_and_ones(void **state) {
@@ -108,8 +111,39 @@ static void reshape_of_strided(void **state) {
     assert_result(&outcome, "mutated/x", "f32[2, 2, 4] 0 10 2 3 40 50 6 7 80 90 10 11 120 130 14 15");
 }
 
+/* Complex numbers share memory with their parts; windows with what they are cut from. */
+static void other_elements(void **state) {
+    struct context *context = context_of(state);
+    struct bindings *inputs = new_bindings(context);
+    bind_range(inputs, "x", dtype_f32, SHAPE(2, 2, 2), 0);
+    struct outcome outcome = run_body(context, inputs, ", x: \"f32[2, 2, 2][4, 2, 1]cpu\"",
+                                      "        c: \"c64[2, 2][2, 1]cpu\" = torch.ops.aten.view_as_complex.default(x)\n"
+                                      "        s: \"c64[2][2]cpu\" = torch.ops.aten.select.int(c, 1, 1)\n"
+                                      "        r: \"f32[2, 2][4, 1]cpu\" = torch.ops.aten.view_as_real.default(s)\n"
+                                      "        o: \"Sym(2)\" = torch.ops.aten.sym_storage_offset.default(r)\n"
+                                      "        n = torch.ops.aten.mul_.Tensor(r, 10)\n"
+                                      "        return (x,)\n");
+    assert_result(&outcome, "mutated/x", "f32[2, 2, 2] 0 1 20 30 4 5 60 70");
+    outcome = run_body(context, inputs, ", x: \"f32[2, 2, 2][4, 2, 1]cpu\"",
+                       "        w = torch.ops.aten.unfold.default(x, 0, 2, 1)\n"
+                       "        n = torch.ops.aten.mul_.Tensor(w, 10)\n"
+                       "        e = torch.ops.aten.new_empty_strided.default(x, [2, 2], [1, 2])\n"
+                       "        t = torch.ops.aten.select.int(x, 0, 1)\n"
+                       "        r = torch.ops.prims.rev.default(t, [0])\n"
+                       "        c = torch.ops.aten.copy_.default(e, r)\n"
+                       "        return (e,)\n");
+    assert_result(&outcome, "mutated/x", "f32[2, 2, 2] 0 10 20 30 40 50 60 70");
+    assert_result(&outcome, "out0", "f32[2, 2] 60 70 40 50");
+    assert_refused(context, inputs, ", x",
+                   "        r = torch.ops.aten.unfold.default(x, 0, 3, 1)\n        return (r,)\n", REGRAFT_REJECTED,
+                   "windows of 3 elements, 1 apart, of a dimension of size 2");
+    assert_refused(context, inputs, ", x", "        r = torch.ops.aten.view_as_real.default(x)\n        return (r,)\n",
+                   REGRAFT_REJECTED, "are no complex numbers");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {FX_TEST(slicing), FX_TEST(order_and_ones), FX_TEST(other_sizes),
-                                       FX_TEST(pieces),  FX_TEST(views_share),    FX_TEST(reshape_of_strided)};
+    const struct CMUnitTest tests[] = {FX_TEST(other_elements),    FX_TEST(slicing), FX_TEST(order_and_ones),
+                                       FX_TEST(other_sizes),       FX_TEST(pieces),  FX_TEST(views_share),
+                                       FX_TEST(reshape_of_strided)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ enum view_kind {
     view_reshape,
     view_split,
     view_as_strided,
+    view_unfold,
     view_kinds
 };
 
@@ -94,6 +95,10 @@ static void map_index(const struct step *step, const struct walk *old, const str
         case view_expand:
             from[i] = (int64_t)i == step->a ? 0 : index[i];
             break;
+        case view_unfold:
+            if (i + 1 < new->rank)
+                from[i] = (int64_t)i == step->a ? index[i] * step->c + index[new->rank - 1] : index[i];
+            break;
         default:
             break;
         }
@@ -125,6 +130,10 @@ static void new_sizes(const struct step *step, const struct walk *old, struct wa
         break;
     case view_expand:
         new->sizes[step->a] = step->b;
+        break;
+    case view_unfold:
+        new->sizes[step->a] = (old->sizes[step->a] - step->b) / step->c + 1;
+        new->sizes[new->rank++] = step->b;
         break;
     default:
         new->rank = step->count;
@@ -207,7 +216,8 @@ static struct node *view_call(struct fixture *fixture, const struct step *step, 
     } plain[view_kinds] = {[view_slice] = {operation_aten_slice_Tensor, 4},
                            [view_select] = {operation_aten_select_int, 2},
                            [view_unsqueeze] = {operation_aten_unsqueeze_default, 1},
-                           [view_squeeze] = {operation_aten_squeeze_dim, 1}};
+                           [view_squeeze] = {operation_aten_squeeze_dim, 1},
+                           [view_unfold] = {operation_aten_unfold_default, 3}};
     if (step->kind == view_split) return split_call(fixture, step, input);
     if (plain[step->kind].numbers) {
         node = call(fixture, plain[step->kind].id, input, 1 + plain[step->kind].numbers);
@@ -298,6 +308,11 @@ static bool random_step(const struct layout *layout, bool symbolic, struct step 
     if (step->kind == view_expand) {
         step->b = 1 + below(3);
         return size == 1;
+    }
+    if (step->kind == view_unfold) {
+        step->b = 1 + below(2);
+        step->c = 1 + below(3);
+        return size >= step->b && layout->rank < most_rank;
     }
     if (step->kind == view_select) {
         if (size) step->b = below(size);

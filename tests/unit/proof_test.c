@@ -192,6 +192,25 @@ static void overlapping_writes_are_what_they_are(void **state) {
                   LINE("r = " OP "clone.default(x)") LINE("return (r,)"));
 }
 
+/* Repeated parts are the parts, again and again, not what lies behind each. */
+static void repeated_parts(void **state) {
+    struct context *context = context_of(state);
+    const char *inputs = ", x: \"f32[2][1]cpu\", y: \"f32[2][1]cpu\"";
+#define REPEATED(first, second)                                                                                        \
+    LINE("c = " OP "cat.default([x, y])")                                                                              \
+    LINE("u = " OP "unsqueeze.default(c, 1)")                                                                          \
+    LINE("e = " OP "expand.default(u, [4, 3])")                                                                        \
+        LINE("d = " OP "clone.default(e, memory_format = torch.contiguous_format)")                                    \
+            LINE("s = " OP "select.int(d, 0, " first ")") LINE("t = " OP "select.int(s, 0, " second ")")               \
+                LINE("r = " OP "neg.default(t)") LINE("return (r,)")
+#define SELECTED(tensor, index)                                                                                        \
+    LINE("t = " OP "select.int(" tensor ", 0, " index ")") LINE("r = " OP "neg.default(t)") LINE("return (r,)")
+    assert_proved(context, inputs, REPEATED("0", "1"), SELECTED("x", "0"));
+    assert_proved(context, inputs, REPEATED("3", "2"), SELECTED("y", "1"));
+    assert_undecided(context, inputs, REPEATED("0", "1"), SELECTED("x", "1"), "out0");
+    assert_undecided(context, inputs, REPEATED("1", "0"), SELECTED("y", "1"), "out0");
+}
+
 static void writes_happen_in_order(void **state) {
     struct context *context = context_of(state);
     const char *before = LINE("o = " OP "neg.default(x)") LINE("p = " OP "slice.Tensor(x, 1, 0, 2)")
@@ -482,6 +501,7 @@ int main(void) {
         FX_TEST(views_compose),
         FX_TEST(copies_are_nothing),
         FX_TEST(updates_have_one_form),
+        FX_TEST(repeated_parts),
         FX_TEST(windows_are_taken_apart),
         FX_TEST(overlapping_writes_are_what_they_are),
         FX_TEST(writes_happen_in_order),
