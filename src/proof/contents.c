@@ -386,7 +386,9 @@ const struct reading *reading_left(struct prover *prover, const struct reading *
                                    const struct window_place *place, const struct builder *by) {
     struct builder key;
     struct window_place from_start = {number(prover, 0), place->layout};
-    if (place_overlaps_itself(prover->context, place) == answer_no || lies_alike(reading, place)) return reading;
+    if (place_overlaps_itself(prover->context, place) == answer_no || lies_alike(reading, place) ||
+        known_once(prover, place, reading))
+        return reading;
     key_start(prover, &key, term_written, reading->term->dtype);
     key_pointer(&key, NULL);
     key_place(prover, &key, &from_start);

@@ -63,6 +63,8 @@ bool known_parts(struct prover *prover, const struct contents *contents, const s
                  struct pieces *parts);
 /* Adds to `left` what the cell has outside of the place. */
 bool known_cut(struct prover *prover, struct cell *cell, const struct window_place *place, struct contents *left);
+/* Whether each address of the place gets one element. */
+bool known_once(struct prover *prover, const struct window_place *place, const struct reading *reading);
 /* Adds what is written to a place that holds nothing. False, too, where one address gets different elements. */
 bool known_write(struct prover *prover, struct contents *contents, const struct window_place *place,
                  const struct reading *reading);

@@ -91,12 +91,23 @@ static bool resolve(struct prover *prover, const struct term *term, struct eleme
     return true;
 }
 
+/* The elements that a write of the reading puts into the place, by address; false, too, where one address gets different ones. */
+static bool written_elements(struct prover *prover, const struct window_place *place, const struct reading *reading,
+                             struct elements *elements) {
+    return place_elements(prover, place, reading->offset, reading->layout.strides, elements) &&
+           resolve(prover, reading->term, elements) && elements_sort(elements);
+}
+
+bool known_once(struct prover *prover, const struct window_place *place, const struct reading *reading) {
+    struct elements elements = {0};
+    return written_elements(prover, place, reading, &elements);
+}
+
 bool known_write(struct prover *prover, struct contents *contents, const struct window_place *place,
                  const struct reading *reading) {
     struct elements elements = {0};
     struct pieces pieces = {0};
-    if (!place_elements(prover, place, reading->offset, reading->layout.strides, &elements)) return false;
-    if (!resolve(prover, reading->term, &elements) || !elements_sort(&elements)) return false;
+    if (!written_elements(prover, place, reading, &elements)) return false;
     pieces_of_elements(prover, &elements, &pieces);
     for (size_t i = 0; i < pieces.count; i++)
         vector_push(prover->arena, &contents->cells, (struct cell){.piece = &pieces.items[i]});

@@ -186,6 +186,11 @@ static void overlapping_writes_are_what_they_are(void **state) {
                                  LINE("v = " OP "as_strided.default(r, [2, 2], [1, 1], 4)")
                                      LINE("c = " OP "copy_.default(v, z)") LINE("return (r,)"),
                      "out0");
+    assert_proved(context, ", x: \"f32[8][1]cpu\", y: \"f32[2][1]cpu\"", /* also where that is put together */
+                  LINE("a = " OP "slice_scatter.default(x, y, 0, 2, 4)")
+                      LINE("w = " OP "as_strided.default(a, [3, 2], [1, 1], 1)")
+                          LINE("r = " OP "as_strided_scatter.default(a, w, [3, 2], [1, 1], 1)") LINE("return (r,)"),
+                  LINE("r = " OP "slice_scatter.default(x, y, 0, 2, 4)") LINE("return (r,)"));
     assert_proved(context, WINDOWS, /* each address gets what it has: order does not matter */
                   LINE("w = " OP "as_strided.default(x, [2, 2], [1, 1], 4)")
                       LINE("r = " OP "as_strided_scatter.default(x, w, [2, 2], [1, 1], 4)") LINE("return (r,)"),
@@ -200,9 +205,9 @@ static void repeated_parts(void **state) {
     LINE("c = " OP "cat.default([x, y])")                                                                              \
     LINE("u = " OP "unsqueeze.default(c, 1)")                                                                          \
     LINE("e = " OP "expand.default(u, [4, 3])")                                                                        \
-        LINE("d = " OP "clone.default(e, memory_format = torch.contiguous_format)")                                    \
-            LINE("s = " OP "select.int(d, 0, " first ")") LINE("t = " OP "select.int(s, 0, " second ")")               \
-                LINE("r = " OP "neg.default(t)") LINE("return (r,)")
+    LINE("d = " OP "clone.default(e, memory_format = torch.contiguous_format)")                                        \
+    LINE("s = " OP "select.int(d, 0, " first ")")                                                                      \
+    LINE("t = " OP "select.int(s, 0, " second ")") LINE("r = " OP "neg.default(t)") LINE("return (r,)")
 #define SELECTED(tensor, index)                                                                                        \
     LINE("t = " OP "select.int(" tensor ", 0, " index ")") LINE("r = " OP "neg.default(t)") LINE("return (r,)")
     assert_proved(context, inputs, REPEATED("0", "1"), SELECTED("x", "0"));
