@@ -42,7 +42,7 @@ static symint axis_symbol(struct prover *prover, size_t axis) {
     if (axis == 0) return number(prover, 1);
     if (prover->axes[axis - 1]) return prover->axes[axis - 1];
     struct text name = text_of(text_format(prover->arena, "axis %zu of elements", axis));
-    *map_slot_text(prover->bound, name) = prover;
+    symbol_bind(prover, name);
     return prover->axes[axis - 1] = symint_symbol(prover->symbols, name);
 }
 

@@ -185,10 +185,13 @@ struct item item_resolve(struct machine *machine, struct item pending, const str
         }
         return tuple;
     }
+    if (type->kind == type_integer && symbol_define(prover, type->integer, call, index))
+        return (struct item){.kind = item_integer, .integer = type->integer};
     if (type->kind != type_tensor) return item_of_object(term_result_of(prover, call, index, dtype_none), false);
+    const struct term *term = term_result_of(prover, call, index, type->dtype);
+    for (size_t i = 0; i < type->layout.rank; i++) symbol_define(prover, type->layout.sizes[i], term, -1 - (int64_t)i);
     struct tensor_value *tensor = tensor_fresh(machine, &type->layout, type->dtype);
     struct window_place dense = dense_place(prover, type->layout.sizes, type->layout.rank);
-    const struct term *term = term_result_of(prover, call, index, type->dtype);
     const struct reading *reading = reading_intern(prover, term, dense.offset, &dense.layout);
     bool known =
         term->meaning && layout_same_sizes(prover->symbols, &term->meaning->layout, &dense.layout) == answer_yes;

@@ -26,16 +26,8 @@ static const char *name_of(struct comparison_run *run, const char *kind, struct 
 
 /* A symbol is decided by the inputs where it is a size itself, or one but for a factor or an addend. */
 static void bind_symbol(struct prover *prover, symint integer) {
-    int64_t number;
-    if (symint_is_constant(integer, &number)) return;
-    const char *text = symint_string(prover->arena, integer);
-    size_t start = strcspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
-    size_t length = strspn(text + start, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
-    struct text name = {text + start, length};
-    symint symbol = symint_symbol(prover->symbols, name);
-    symint factor = symint_divide_exact(prover->symbols, integer, symbol), rest = minus(prover, integer, symbol);
-    bool decided = symint_is_constant(rest, &number) || (factor && symint_is_constant(factor, &number));
-    if (decided) *map_slot_text(prover->bound, name) = prover;
+    struct text symbol = symbol_decided_by(prover, integer);
+    if (symbol.length) symbol_bind(prover, symbol);
 }
 
 static void bind_layout(struct prover *prover, const struct layout *layout) {
@@ -282,6 +274,7 @@ static bool run_machines(struct comparison_run *run, struct graph *a, struct gra
     for (size_t k = 0; k < 2; k++) {
         size_t i = k ^ run->first;
         run->prover.leading = k == 0;
+        run->prover.checked = map_create(run->prover.arena); /* what calls of the other graph decide is open again */
         machine_run(&run->prover, graphs[i], &run->machines[i]);
         if (!run->prover.obstacle) continue;
         *(i ? &run->proof->second : &run->proof->first) = run->prover.obstacle_node;
@@ -307,7 +300,6 @@ static regraft_status prove(struct comparison_run *run, struct graph *a, struct 
     prover->terms = map_create(prover->arena);
     prover->readings = map_create(prover->arena);
     prover->bound = map_create(prover->arena);
-    prover->checked = map_create(prover->arena);
     prover->rounded = &run->rounded;
     if (b->context != context)
         return fail(&context->diagnostics, REGRAFT_USAGE, (struct position){0},

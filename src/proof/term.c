@@ -32,6 +32,46 @@ void key_text(struct builder *key, struct text text) {
 
 /* ---- symbols ---- */
 
+static bool is_decided(const struct prover *prover, struct text symbol) {
+    const struct definition *definition = map_get_text(prover->bound, symbol);
+    return definition && (!definition->term || (prover->leading ? definition->leading : definition->following));
+}
+
+void symbol_bind(struct prover *prover, struct text symbol) {
+    *map_slot_text(prover->bound, symbol) = arena_new(prover->arena, struct definition);
+}
+
+struct text symbol_decided_by(const struct prover *prover, symint integer) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    int64_t number;
+    if (symint_is_constant(integer, &number)) return TEXT("");
+    const char *text = symint_string(prover->arena, integer);
+    text += strcspn(text, letters);
+    struct text name = {text, strspn(text, all)};
+    symint symbol = symint_symbol(prover->symbols, name);
+    symint factor = symint_divide_exact(prover->symbols, integer, symbol), rest = minus(prover, integer, symbol);
+    bool decided = symint_is_constant(rest, &number) || (factor && symint_is_constant(factor, &number));
+    return decided ? name : TEXT("");
+}
+
+bool symbol_define(struct prover *prover, symint integer, const struct term *call, int64_t item) {
+    if (map_get(prover->checked, &integer, sizeof integer)) return false;
+    struct text symbol = symbol_decided_by(prover, integer);
+    if (!symbol.length || is_decided(prover, symbol)) return false;
+    const struct term *term = term_result_of(prover, call, item, dtype_none);
+    struct definition **slot = (struct definition **)map_slot_text(prover->bound, symbol);
+    if (!*slot) {
+        *slot = arena_new(prover->arena, struct definition);
+        (*slot)->term = term;
+        (*slot)->integer = integer;
+    } else if ((*slot)->term != term || (*slot)->integer != integer) {
+        prover_give_up(prover, "the graphs have the symbol %.*s from different calls", TEXT_ARGS(symbol));
+    }
+    *(prover->leading ? &(*slot)->leading : &(*slot)->following) = true;
+    return true;
+}
+
 struct search {
     struct prover *prover;
     int64_t trial;
@@ -40,7 +80,7 @@ struct search {
 
 static bool look_up(void *user, struct text symbol, int64_t *value) {
     struct search *search = user;
-    if (!map_get_text(search->prover->bound, symbol)) search->unbound = symbol;
+    if (!is_decided(search->prover, symbol)) search->unbound = symbol;
     *value = search->trial;
     return true;
 }
@@ -58,7 +98,8 @@ static void check_symbols(struct prover *prover, symint integer) {
         struct search search = {prover, trials[i], TEXT("")};
         bool complete = symint_evaluate(integer, look_up, &search, &value);
         if (search.unbound.length) {
-            prover_give_up(prover, "the inputs do not decide the symbol %.*s", TEXT_ARGS(search.unbound));
+            prover_give_up(prover, "neither the inputs nor a call in front decide the symbol %.*s",
+                           TEXT_ARGS(search.unbound));
             return;
         }
         if (complete && symint_equal(prover->symbols, integer, integer) == answer_yes) return;

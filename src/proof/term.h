@@ -62,7 +62,7 @@ struct prover {
     struct symbols *symbols;
     struct arena *arena;
     struct map *terms, *readings;
-    struct map *bound;       /* the symbols that the inputs decide */
+    struct map *bound;       /* symbol -> struct definition */
     struct map *checked;     /* symbolic integers that were found to hold no other symbol */
     const struct node *node; /* that is looked at */
     const char *obstacle;    /* why nothing can be proved any more, or NULL */
@@ -84,13 +84,30 @@ void prover_give_up(struct prover *prover, const char *format, ...) __attribute_
 /* A call was taken for something that it is but for rounding (meaning.c). */
 void prover_note_rounded(struct prover *prover, struct text operation);
 
+/* ---- symbols ---- */
+
+/* What decides the value of a symbol: the inputs, or the first call of either graph that gives a number or a size which is it. */
+struct definition {
+    const struct term *term; /* NULL: the inputs */
+    symint integer;          /* of the symbol, which the term is */
+    bool leading, following; /* in which graph the call has been made already */
+};
+
+/* The inputs decide the symbol. */
+void symbol_bind(struct prover *prover, struct text symbol);
+/* The symbol that an integer of this value decides, as in 2*s0 or s0 + 1; an empty text when there is none. */
+struct text symbol_decided_by(const struct prover *prover, symint integer);
+/* A call of the graph that runs gives this integer as item `item`, or as size of dimension -1 - `item`: that decides a symbol which
+ * nothing in front of it does. Whether it does. Gives up where the other graph has the symbol from somewhere else. */
+bool symbol_define(struct prover *prover, symint integer, const struct term *call, int64_t item);
+
 /* ---- keys: what makes a term the same as another ---- */
 
 void key_start(struct prover *prover, struct builder *key, enum term_kind kind, enum dtype dtype);
 void key_pointer(struct builder *key, const void *pointer);
 void key_number(struct builder *key, int64_t number);
 void key_text(struct builder *key, struct text text);
-/* Gives up where the integer depends on a symbol that the inputs do not decide. */
+/* Gives up where the integer depends on a symbol that neither the inputs nor a call in front of this one decide. */
 void key_symint(struct prover *prover, struct builder *key, symint integer);
 void key_place(struct prover *prover, struct builder *key, const struct window_place *place);
 /* The term with this key; made when there is none yet. */

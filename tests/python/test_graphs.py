@@ -1,8 +1,10 @@
 """Models through the bridge with their graphs run as they are: values, identity of nodes, what is left."""
 import pytest
 import torch
-from models import MODELS, inputs, later_rows
+from models import MODELS, OPS, inputs, later_rows
 from support import Graphs, assert_same, caught, run, targets
+
+import regraft
 
 
 @pytest.mark.parametrize("second_encoding", [False, True], ids=["v1", "v2"])
@@ -122,3 +124,39 @@ def test_a_graph_without_anything_to_do_is_unchanged():
     graphs = Graphs()
     graphs.run(lambda x: torch.sin(x) + 1, [torch.randn(4)])
     assert graphs.records[0].outcome == "unchanged"
+
+
+def chosen_rows(x, w):
+    """As many as there are, which nothing but the data says."""
+    y = x @ w
+    rows = y[(y[:, 0] > 0).nonzero().squeeze(1)] * 1
+    OPS.rotate(rows[:, :8], rows[:, 8:12], torch.arange(len(rows)))
+    return OPS.read(rows[:, :8], rows[:, 8:12]) + rows[:, 12:].sum()
+
+
+def rows_of_a_number(x, w, number):
+    y, count = x @ w, number.item()
+    torch._check(0 <= count)
+    torch._check(count <= 4)
+    y.narrow(0, 0, count).mul_(2)
+    OPS.rotate(y[:, :8], y[:, 8:12], torch.arange(len(y)))
+    return y
+
+
+def branches(x, w):
+    y = x @ w
+    z = torch.cond(y.sum() > 0, torch.sin, torch.cos, (y,))
+    OPS.rotate(y[:, 8:], None, torch.arange(len(y)))
+    return z, y + 1
+
+
+@pytest.mark.parametrize("model", [chosen_rows, rows_of_a_number, branches], ids=lambda model: model.__name__)
+def test_what_the_data_decides(model):
+    """Sizes that a call gives, numbers, and parts of the program."""
+    arguments = [torch.randn(6, 16), torch.randn(16, 16), torch.tensor(3)][:model.__code__.co_argcount]
+    with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True, capture_scalar_outputs=True), torch.no_grad():
+        with regraft.enabled():
+            found, warned = caught(lambda: torch.compile(model, fullgraph=True)(*arguments))
+    for one, other in zip(*(values if isinstance(values, tuple) else (values,) for values in (model(*arguments), found)), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+    assert not warned and regraft.report().graphs[-1].outcome == "changed", str(regraft.report())

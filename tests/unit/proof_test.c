@@ -341,9 +341,40 @@ static void sharing_is_not_added(void **state) {
 
 static void unknown_symbols_are_not_trusted(void **state) {
     struct context *context = context_of(state);
-    const char *body = LINE("a: \"f32[u0][1]cpu\" = torch.ops.mine.op.default(x)") LINE("return (a,)");
+    const char *body = LINE("a: \"f32[s3*s4][1]cpu\" = torch.ops.mine.op.default(x)") LINE("return (a,)");
     assert_undecided(context, X6, body, body, "the first graph");
     assert_undecided(context, X6, LINE("return (x,)"), LINE("return (x, x)"), "the results");
+}
+
+#define FOUND(name, from)     LINE(name ": \"f32[u0, 4][4, 1]cpu\" = torch.ops.mine.find.default(" from ", 1)")
+#define FOUND_TOO(name, from) LINE(name ": \"f32[u0, 4][4, 1]cpu\" = torch.ops.mine.find.default(" from ", 2)")
+#define NEGATED               LINE("y = torch.ops.aten.neg.default(x)")
+#define SUM                   LINE("b: \"f32[u0, 4][4, 1]cpu\" = torch.ops.aten.add.Tensor(a, c)") LINE("return (b,)")
+#define NUMBER(from)          LINE("n: \"Sym(u1)\" = torch.ops.aten._local_scalar_dense.default(" from ")")
+
+/* A symbol that a call decides is the same in both graphs when the call is. */
+static void symbols_of_calls_are_those_of_equal_calls(void **state) {
+    struct context *context = context_of(state);
+    struct source *source = arena_new(context->arena, struct source);
+    *source = (struct source){"mine", TEXT("mine::find(Tensor x, int n) -> Tensor")};
+    assert_int_equal(operations_declare(context->operations, &context->diagnostics, source, true), REGRAFT_OK);
+    const char *both = FOUND("a", "x") FOUND_TOO("c", "x") SUM, *exchanged = FOUND_TOO("c", "x") FOUND("a", "x") SUM;
+    assert_proved(context, X6, both, both);
+    assert_undecided(context, X6, both, exchanged, "the second graph");
+    assert_undecided(context, X6, both, NEGATED FOUND("a", "y") FOUND_TOO("c", "x") SUM, "the second graph");
+    assert_undecided(context, X6, both, LINE("c = torch.ops.aten.full.default([u0, 4], 1)") FOUND("a", "x") SUM,
+                     "the second graph");
+}
+
+static void numbers_of_calls_are_symbols(void **state) {
+    struct context *context = context_of(state);
+    const char *parameters = ", x: \"f32[6, 4][4, 1]cpu\", i: \"i64[][]cpu\", j: \"i64[][]cpu\"";
+#define SLICED(FROM)                                                                                                   \
+    NUMBER(FROM)                                                                                                       \
+    LINE("a: \"f32[u1, 4][4, 1]cpu\" = torch.ops.aten.slice.Tensor(x, 0, 0, n)")                                       \
+    LINE("b: \"f32[u1, 4][4, 1]cpu\" = torch.ops.aten.add.Tensor(a, 1)") LINE("return (b,)")
+    assert_proved(context, parameters, SLICED("i"), SLICED("i"));
+    assert_undecided(context, parameters, SLICED("i"), SLICED("j"), "the second graph");
 }
 
 /* ---- captured graphs ---- */
@@ -515,6 +546,8 @@ int main(void) {
         FX_TEST(uninitialised_memory_is_one),
         FX_TEST(sharing_is_not_added),
         FX_TEST(unknown_symbols_are_not_trusted),
+        FX_TEST(symbols_of_calls_are_those_of_equal_calls),
+        FX_TEST(numbers_of_calls_are_symbols),
         cmocka_unit_test(pipelines_are_proved_on_captured_graphs),
         cmocka_unit_test(broken_graphs_are_never_proved),
         cmocka_unit_test(broken_raised_graphs_are_never_proved),
