@@ -1,4 +1,4 @@
-"""usage: peers.py LIBREGRAFT_KERNELS [--vllm SO] [--flashinfer SO] [--inductor] [--only fused|others|rows] [--json FILE] [--quick]
+"""usage: peers.py LIBREGRAFT_KERNELS [--vllm SO] [--flashinfer SO] [--inductor] [--only fused|others|rows] [--torch-graphs] [--json FILE] [--quick]
 
 The GPU's kernels beside other projects' kernels for the same work, in one run on one set of buffers: vLLM's (the shared library
 _C_stable_libtorch of its wheel), FlashInfer's (flashinfer.cu) and what Inductor makes of the same chain. Needs PyTorch. `fused`: rotation
@@ -271,7 +271,7 @@ class Rows:
         self.count = max(12, min(SETS, SET_BYTES // (2 * size * tokens * (wide + 1))))
         self.input = torch.randn(self.count, tokens, wide * size, **one)
         self.other = torch.randn(self.count, tokens, size, **one)
-        self.weight = torch.randn(size, **one)
+        self.weight = torch.randn(self.count, size, **one)  # each layer has its own
 
 
 def ours_rows(regraft, overlap=0):
@@ -279,7 +279,7 @@ def ours_rows(regraft, overlap=0):
         size = rows.size
         at = [heads(x, 1, x.shape[-1]) for x in (rows.input[i], rows.other[i])]
         a = (Activation(rows.tokens, size, 0, *at) if rows.operation == 'silu_and_mul' else
-             Norm(rows.tokens, size, 0, *at, rows.weight.data_ptr(), 1e-6))
+             Norm(rows.tokens, size, 0, *at, rows.weight[i].data_ptr(), 1e-6))
         regraft.call('regraft_gpu_' + rows.operation, a, overlap, compile_only)
     run.prepare = lambda rows: run(rows, 0, 1)
     return run
@@ -288,9 +288,9 @@ def ours_rows(regraft, overlap=0):
 def vllm_rows(rows, i):
     a, b = rows.input[i], rows.other[i]
     if rows.operation == 'rms_norm':
-        torch.ops._C.rms_norm(b, a, rows.weight, 1e-6)
+        torch.ops._C.rms_norm(b, a, rows.weight[i], 1e-6)
     elif rows.operation == 'fused_add_rms_norm':
-        torch.ops._C.fused_add_rms_norm(a, b, rows.weight, 1e-6)
+        torch.ops._C.fused_add_rms_norm(a, b, rows.weight[i], 1e-6)
     else:
         torch.ops._C.silu_and_mul(b, a)
 
@@ -314,7 +314,7 @@ def inductor_rows():
     compiled = torch.compile(row_chain, dynamic=False)
 
     def run(rows, i):
-        compiled(rows.input[i], rows.other[i], rows.weight, rows.operation)
+        compiled(rows.input[i], rows.other[i], rows.weight[i], rows.operation)
     run.prepare = lambda rows: [run(rows, i) for i in (0, 0, 1)]
     return run
 
@@ -338,37 +338,93 @@ def check_rows(arms, make):
 
 # ---- measuring ----
 
-def capture(run, sets, hot):
-    launches = max(40, sets.count)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for i in range(launches):
-            run(sets, 0 if hot else i % sets.count)
-    return graph, launches
+class Driver:
+    """Graphs by the driver's own calls: from the third capture of torch.cuda.graph in a process on, each launch in any graph of that
+    process takes 0.2 to 0.4 us longer."""
+
+    def __init__(self):
+        self.library, self.stream = ctypes.CDLL('libcuda.so.1'), torch.cuda.Stream()
+
+    def call(self, function, *arguments):
+        error = getattr(self.library, function)(*arguments)
+        if error:
+            sys.exit(f'{function}: CUDA error {error}')
+
+    def capture(self, launches):
+        """What launches() launches, as something to launch again."""
+        stream, graph, executable, relaxed = pointer(self.stream.cuda_stream), pointer(), pointer(), 2
+        with torch.cuda.stream(self.stream):
+            self.call('cuStreamBeginCapture_v2', stream, relaxed)
+            launches()
+            self.call('cuStreamEndCapture', stream, ctypes.byref(graph))
+        self.call('cuGraphInstantiateWithFlags', ctypes.byref(executable), graph, ctypes.c_ulonglong(0))
+        self.call('cuGraphDestroy', graph)
+        return executable
+
+    def replay(self, executable):
+        self.call('cuGraphLaunch', executable, pointer(torch.cuda.current_stream().cuda_stream))
+
+    def release(self, executable):
+        self.call('cuGraphExecDestroy', executable)
 
 
-def measure(arms, sets, flushed):
-    graphs = []
-    for _, run, _ in arms:
-        getattr(run, 'prepare', lambda sets: run(sets, 0))(sets)
-        torch.cuda.synchronize()
-        graphs.append([capture(run, sets, hot) for hot in (0, 1)])
-    times = [[[], []] for _ in arms]
-    start, end = torch.cuda.Event(True), torch.cuda.Event(True)
-    half = flushed.numel() // 2
-    for round_ in range(-2, ROUNDS):
-        for hot in (0, 1):
-            for arm, pair in enumerate(graphs):
-                graph, launches = pair[hot]
-                if not hot:
-                    flushed[:half].copy_(flushed[half:])
-                start.record()
-                graph.replay()
-                end.record()
-                end.synchronize()
-                if round_ >= 0:
-                    times[arm][hot].append(start.elapsed_time(end) * 1000 / launches)
-    return [[sorted(t) for t in pair] for pair in times]
+class Torch:
+    """Graphs as PyTorch makes them."""
+
+    def capture(self, launches):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            launches()
+        return graph
+
+    def replay(self, graph):
+        graph.replay()
+
+    def release(self, graph):
+        graph.reset()
+
+
+class Meter:
+    def __init__(self, graphs):
+        self.graphs, self.flushed = graphs, torch.zeros(256 << 20, dtype=torch.uint8, device='cuda')
+        self.start, self.end = torch.cuda.Event(True), torch.cuda.Event(True)
+
+    def capture(self, run, sets, hot):
+        count = max(40, sets.count)
+
+        def launches():
+            for i in range(count):
+                run(sets, 0 if hot else i % sets.count)
+        return self.graphs.capture(launches), count
+
+    def replay(self, graph, count, hot):
+        half = self.flushed.numel() // 2
+        if not hot:
+            self.flushed[:half].copy_(self.flushed[half:])
+        self.start.record()
+        self.graphs.replay(graph)
+        self.end.record()
+        self.end.synchronize()
+        return self.start.elapsed_time(self.end) * 1000 / count
+
+    def measure(self, arms, sets):
+        """For each arm its sorted times, cold and hot."""
+        captured = []
+        for _, run, _ in arms:
+            getattr(run, 'prepare', lambda sets: run(sets, 0))(sets)
+            torch.cuda.synchronize()
+            captured.append([self.capture(run, sets, hot) for hot in (0, 1)])
+        times = [[[], []] for _ in arms]
+        for round_ in range(-2, ROUNDS):
+            for hot in (0, 1):
+                for arm, pair in enumerate(captured):
+                    time = self.replay(*pair[hot], hot)
+                    if round_ >= 0:
+                        times[arm][hot].append(time)
+        for pair in captured:
+            for graph, _ in pair:
+                self.graphs.release(graph)
+        return [[sorted(t) for t in pair] for pair in times]
 
 
 def check(arms, shape):
@@ -416,7 +472,7 @@ class Report:
         print(f'{label:22}', '; '.join(cells), flush=True)
 
 
-def fused_shapes(o, regraft, peer, flushed, report, tokens):
+def fused_shapes(o, regraft, peer, meter, report, tokens):
     shapes = [Shape(True, h, 1, fp8, t) for fp8 in (False, True) for h in ((16,) if o.quick else (16, 64, 128)) for t in tokens]
     shapes += [Shape(False, h, k, False, t) for h, k in ((32, 8), (8, 1)) for t in tokens]
     for shape in shapes:
@@ -433,13 +489,13 @@ def fused_shapes(o, regraft, peer, flushed, report, tokens):
         if shape.tokens in (1, 1024):
             check(arms, shape)
         sets = Sets(shape)
-        times = measure(arms, sets, flushed)
+        times = meter.measure(arms, sets)
         label = f"{'latent' if shape.latent else 'grouped'} {shape.heads}/{shape.key_heads} {'fp8' if shape.fp8 else 'bf16'} {shape.tokens}"
         report.print(label, [name for name, *_ in arms], [shape.bytes(written) for *_, written in arms], times)
         del sets
 
 
-def other_operations(o, regraft, flushed, report, tokens):
+def other_operations(o, regraft, meter, report, tokens):
     """Caches alone, and norms before the rotation."""
     for t in tokens:
         for label, shape, mine, vllm in (('latent_cache', Shape(True, 1, 1, False, t), ours_cache_alone, vllm_cache_alone),
@@ -450,11 +506,11 @@ def other_operations(o, regraft, flushed, report, tokens):
             size = shape.bytes(False) - (0 if vllm is vllm_normed else t * (4 * shape.heads * shape.size + 2 * shape.size + 8))
             if t == tokens[-1] and vllm is vllm_normed:
                 check(arms, shape)
-            times = measure(arms, Sets(shape), flushed)
+            times = meter.measure(arms, Sets(shape))
             report.print(f'{label} {t}', [name for name, *_ in arms], [size] * len(arms), times)
 
 
-def row_operations(o, regraft, flushed, report, tokens):
+def row_operations(o, regraft, meter, report, tokens):
     for operation, size in (('rms_norm', 4096), ('rms_norm', 7168), ('fused_add_rms_norm', 4096), ('fused_add_rms_norm', 7168),
                             ('silu_and_mul', 14336)):
         for t in tokens:
@@ -465,7 +521,7 @@ def row_operations(o, regraft, flushed, report, tokens):
                 arms += [('Inductor', inductor_rows())]
             check_rows(arms, lambda: Rows(operation, size, t))
             rows = Rows(operation, size, t)
-            times = measure([(name, run, 0) for name, run in arms], rows, flushed)
+            times = meter.measure([(name, run, 0) for name, run in arms], rows)
             report.print(f'{operation} {size} {t}', [name for name, _ in arms], [rows.bytes] * len(arms), times)
 
 
@@ -476,6 +532,7 @@ def main():
     p.add_argument('--flashinfer')
     p.add_argument('--inductor', action='store_true')
     p.add_argument('--only', choices=('fused', 'others', 'rows'))
+    p.add_argument('--torch-graphs', action='store_true')
     p.add_argument('--json')
     p.add_argument('--quick', action='store_true')
     o = p.parse_args()
@@ -483,7 +540,7 @@ def main():
     if o.vllm:
         torch.ops.load_library(o.vllm)
     peer = ctypes.CDLL(o.flashinfer) if o.flashinfer else None
-    flushed = torch.zeros(256 << 20, dtype=torch.uint8, device='cuda')
+    meter = Meter(Torch() if o.torch_graphs else Driver())
     bandwidth = copy_bandwidth()
     report = Report(bandwidth, dict(machine=regraft.name(), torch=torch.__version__, copy_bandwidth=bandwidth))
     print(f'{regraft.name()}; PyTorch {torch.__version__}; a copy moves {bandwidth / 1e12:.2f} TB/s')
@@ -491,11 +548,11 @@ def main():
     tokens = (8, 1024) if o.quick else (1, 8, 64, 256, 1024, 4096)
     try:
         if o.only in (None, 'fused'):
-            fused_shapes(o, regraft, peer, flushed, report, tokens)
+            fused_shapes(o, regraft, peer, meter, report, tokens)
         if o.only in (None, 'others'):
-            other_operations(o, regraft, flushed, report, tokens)
+            other_operations(o, regraft, meter, report, tokens)
         if o.only in (None, 'rows'):
-            row_operations(o, regraft, flushed, report, tokens)
+            row_operations(o, regraft, meter, report, tokens)
     finally:
         if o.json:
             with open(o.json, 'w') as f:

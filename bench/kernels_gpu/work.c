@@ -232,7 +232,7 @@ static regraft_status call_grouped(regraft_gpu *gpu, const struct sets *sets, in
 static regraft_status call_rows(regraft_gpu *gpu, const struct sets *sets, int set, const regraft_gpu_launch *launch) {
     const struct shape *s = &sets->shape;
     int64_t size = s->head_size;
-    const void *weight = cuda_pointer(sets->table);
+    const void *weight = cuda_pointer(sets->table + (size_t)set * (size_t)size * 2); /* each layer has its own */
     regraft_heads input = heads_of(sets, QUERY, set, 1, size), other = heads_of(sets, VALUE, set, 1, size);
     if (s->operation == RMS_NORM)
         return regraft_gpu_rms_norm(

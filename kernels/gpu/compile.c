@@ -71,12 +71,15 @@ static regraft_status compile(regraft_gpu *gpu, const struct specialisation *spe
 }
 
 static regraft_status load(regraft_gpu *gpu, const void *code, struct gpu_kernel *kernel) {
-    static const char *const names[GPU_FORMS] = {"regraft_rope_1", "regraft_rope_2", "regraft_rope_4"};
+    static const char *const rope[] = {"regraft_rope_1", "regraft_rope_2", "regraft_rope_4"};
+    static const char *const rows[] = {"regraft_rows", "regraft_many_rows"};
+    const struct specialisation *s = &kernel->specialisation;
     int result = gpu->driver.module_load(&kernel->module, code);
     if (result != 0) return gpu_check(gpu, result, "a compiled kernel cannot be loaded");
-    int rope = kernel->specialisation.OPERATION_ROPE;
-    for (int i = 0; i < (rope ? GPU_FORMS : 1) && result == 0; i++)
-        result = gpu->driver.module_function(&kernel->functions[i], kernel->module, rope ? names[i] : "regraft_rows");
+    int forms = s->OPERATION_ROPE ? GPU_FORMS : s->OPERATION_SILU ? 1 : 2;
+    for (int i = 0; i < forms && result == 0; i++)
+        result =
+            gpu->driver.module_function(&kernel->functions[i], kernel->module, s->OPERATION_ROPE ? rope[i] : rows[i]);
     if (result != 0) gpu->driver.module_unload(kernel->module);
     return gpu_check(gpu, result, "a compiled kernel cannot be used");
 }

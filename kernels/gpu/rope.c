@@ -109,8 +109,8 @@ static void halve(struct specialisation *s) {
 static struct specialisation specialise(const struct rope_work *work, const struct gpu_trial *trial) {
     static const regraft_cache no_cache;
     static const regraft_heads no_heads;
-    struct specialisation s = {
-        .OPERATION_ROPE = 1, .ELEMENT = (int)work->type, .THREADS_AT_MOST = 256, .VALUE_CHUNKS = 2};
+    struct specialisation s = {.OPERATION_ROPE = 1, .ELEMENT = (int)work->type, .VALUE_CHUNKS = 2};
+    s.BLOCK_THREADS = trial->threads ? trial->threads : GPU_THREADS;
     if (work->rotation) specialise_rotation(&s, work->rotation);
     s.HEAD_SIZE = (int)work->head_size;
     s.VALUE_SIZE = (int)work->value_size;
@@ -200,9 +200,8 @@ static struct gpu_grid choose(const regraft_gpu *gpu, const struct gpu_kernel *k
     const parameters *p = launched;
     const struct specialisation *s = &kernel->specialisation;
     int steps = choose_steps(gpu, s, p->tokens), of_token = warps_of_token(s, steps);
-    int threads = gpu->trial.threads ? gpu->trial.threads : GPU_THREADS;
-    int64_t warps = (int64_t)p->tokens * of_token, of_block = threads / 32;
-    return (struct gpu_grid){(unsigned)((warps + of_block - 1) / of_block), (unsigned)threads, steps / 2};
+    int64_t warps = (int64_t)p->tokens * of_token, of_block = s->BLOCK_THREADS / 32;
+    return (struct gpu_grid){(unsigned)((warps + of_block - 1) / of_block), (unsigned)s->BLOCK_THREADS, steps / 2};
 }
 
 static regraft_status check_limits(regraft_gpu *gpu, const struct rope_work *work) {

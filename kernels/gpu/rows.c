@@ -2,6 +2,8 @@
 #include "gpu/device/parameters.h"
 #include "gpu/run.h"
 
+enum { SILU_THREADS = 256 }; /* of a block */
+
 struct row_work {
     int64_t tokens, size;
     regraft_type type;
@@ -31,7 +33,6 @@ static struct specialisation specialise(const struct row_work *work) {
     if (work->weight) chunk_bytes(&chunk, element_size, (long long)(uintptr_t)work->weight);
     int threads = threads_of_row((int)work->size / chunk.vector);
     return (struct specialisation){.ELEMENT = (int)work->type,
-                                   .THREADS_AT_MOST = threads < 256 ? 256 : threads,
                                    .ROW_SIZE = (int)work->size,
                                    .ROW_VECTOR = chunk.vector,
                                    .ROW_THREADS = threads,
@@ -47,19 +48,19 @@ static row_parameters parameters_of(const struct row_work *work) {
                             work->epsilon};
 }
 
+static struct gpu_grid grid_of(int64_t threads, int of_block, int form) {
+    return (struct gpu_grid){(unsigned)((threads + of_block - 1) / of_block), (unsigned)of_block, form};
+}
+
 static struct gpu_grid choose(const regraft_gpu *gpu, const struct gpu_kernel *kernel, void *launched) {
-    (void)gpu;
     const row_parameters *p = launched;
     const struct specialisation *s = &kernel->specialisation;
-    struct gpu_grid grid = {p->rows, (unsigned)s->ROW_THREADS, 0};
-    if (s->OPERATION_SILU) {
-        grid.threads = 256;
-        grid.blocks = (unsigned)(((int64_t)p->rows * (s->ROW_SIZE / s->ROW_VECTOR) + 255) / 256);
-    } else if (s->ROW_THREADS == 32) { /* a row a warp */
-        grid.threads = 128;
-        grid.blocks = (p->rows + 3) / 4;
-    }
-    return grid;
+    int64_t rows = p->rows;
+    if (s->OPERATION_SILU) return grid_of(rows * (s->ROW_SIZE / s->ROW_VECTOR), SILU_THREADS, 0);
+    int many = rows * s->ROW_THREADS > gpu->multiprocessors * (int64_t)GPU_WARPS_AT_ONCE * 32 / 2;
+    if (gpu->trial.steps) many = gpu->trial.steps > 1;
+    int threads = many ? divide_up(s->ROW_THREADS / 2, 32) * 32 : s->ROW_THREADS; /* as in device/rows.h */
+    return grid_of(rows * threads, threads == 32 ? 128 : threads, many);
 }
 
 static regraft_status run(regraft_gpu *gpu, const struct row_work *work, struct specialisation *s,
@@ -100,5 +101,6 @@ regraft_status regraft_gpu_silu_and_mul(regraft_gpu *gpu, const regraft_silu_and
         arguments->tokens, arguments->size, arguments->type, &arguments->input, &arguments->out, NULL, 0};
     struct specialisation s = specialise(&work);
     s.OPERATION_SILU = 1;
+    s.BLOCK_THREADS = SILU_THREADS;
     return run(gpu, &work, &s, launch);
 }

@@ -12,7 +12,7 @@
     CONSTANT(ELEMENT)                                                                                                  \
     CONSTANT(OVERLAP)                                                                                                  \
     CONSTANT(MEASURED)                                                                                                 \
-    CONSTANT(THREADS_AT_MOST) /* of rope.h */                                                                          \
+    CONSTANT(BLOCK_THREADS) /* of rope.h */                                                                            \
     CONSTANT(TABLE_TYPE)                                                                                               \
     CONSTANT(HEAD_SIZE)                                                                                                \
     CONSTANT(VALUE_SIZE)                                                                                               \

@@ -140,6 +140,8 @@ static void fill_slots(struct random_case *c, const regraft_slots *s, const stru
 
 static void fill_scale(struct random_case *c, const regraft_cache *cache_written) {
     float scale = (float)(1 + below(c, 100)) / 64.0f;
+    uint32_t any = (uint32_t)(below(c, 1 << 16) << 16 | below(c, 1 << 16)); /* also no number, zero, far from 1 */
+    if (below(c, 4) == 0) memcpy(&scale, &any, sizeof scale);
     if (cache_written->scale) memcpy(host_of(c, cache_written->scale), &scale, sizeof scale);
 }
 

@@ -105,26 +105,29 @@ struct divisor {
     bool exact;
 };
 INLINE divisor divide_by(float scale) {
-    const float size = scale < 0 ? -scale : scale;
+    const float size = fabsf(scale);
     const float factor = size >= 0x1p60f ? 0x1p-64f : size <= 0x1p-60f ? 0x1p64f : 1.0f;
     const float near = scale * factor;
     return {factor, size > 0x1.fffffep127f ? 0.0f : near, 1.0f / near,
             factor == 1.0f && (bits_of(scale) & 0x7fffffu) == 0};
 }
 INLINE float quotient(float x, const divisor &by) {
-    x *= by.factor;
     const float q = x * by.reciprocal;
     const float better = multiply_add(multiply_add(-q, by.scale, x), by.reciprocal, q);
-    return q * q < 0x1p120f && q != 0 ? better : q;
+    return fabsf(q) < 0x1p60f && q != 0 ? better : q;
 }
 template <int N> INLINE void divide_all(float *values, const divisor &by) {
     if (by.exact) {
 #pragma unroll
         for (int i = 0; i < N; i++) values[i] *= by.reciprocal;
-    } else {
-#pragma unroll
-        for (int i = 0; i < N; i++) values[i] = quotient(values[i], by);
+        return;
     }
+    if (by.factor != 1) {
+#pragma unroll
+        for (int i = 0; i < N; i++) values[i] *= by.factor;
+    }
+#pragma unroll
+    for (int i = 0; i < N; i++) values[i] = quotient(values[i], by);
 }
 
 /* What a type keeps of a value. */

@@ -85,16 +85,23 @@ INLINE void bring_to_l2(const void *address) {
 /* a * b + c, rounded once. */
 INLINE float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
-/* 1 / x within a unit of the last place, without a branch. */
-INLINE float near_reciprocal(float x) {
+/* 1 / x, 1 / sqrt(x) and 2^x within two units of the last place, in one instruction: what is below the normal numbers is zero. */
 #if REGRAFT_HIP
-    return 1.0f / x;
+INLINE float near_reciprocal(float x) { return 1.0f / x; }
+INLINE float near_inverse_root(float x) { return 1.0f / sqrtf(x); }
+INLINE float near_exp2(float x) { return exp2f(x); }
 #else
-    float value;
-    asm("rcp.approx.f32 %0, %1;" : "=f"(value) : "f"(x));
-    return value;
+#define NEAR(name, instruction)                                                                                        \
+    INLINE float name(float x) {                                                                                       \
+        float value;                                                                                                   \
+        asm(instruction ".approx.ftz.f32 %0, %1;" : "=f"(value) : "f"(x));                                             \
+        return value;                                                                                                  \
+    }
+NEAR(near_reciprocal, "rcp")
+NEAR(near_inverse_root, "rsqrt")
+NEAR(near_exp2, "ex2")
+#undef NEAR
 #endif
-}
 
 /* Over groups of at most 32 lanes; all lanes of the warp take part. */
 INLINE float shuffle_xor(float value, int mask) {

@@ -64,9 +64,7 @@ INLINE place place_of(const parameters &p, const cache_parameters &cache, uint32
     return {block * cache.block_stride + row * cache.row_stride, there};
 }
 
-INLINE divisor read_scale(const cache_parameters &cache) {
-    return divide_by(cache.scale ? read_constant(cache.scale) : 1.0f);
-}
+INLINE float read_scale(const cache_parameters &cache) { return cache.scale ? read_constant(cache.scale) : 1.0f; }
 
 /* The cosines and sines of a unit's pairs. */
 template <class S> struct table_unit {
@@ -179,7 +177,7 @@ template <class S, int COUNT, int WARPS> struct lane_work {
                     for (int i = 0; i < S::VECTOR; i++) sum += data[s][l][w].get(i) * data[s][l][w].get(i);
 #pragma unroll
         for (int mask = S::LANES / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
-        const float scale = 1.0f / sqrtf(sum / S::SIZE + epsilon);
+        const float scale = near_inverse_root(sum * (1.0f / S::SIZE) + epsilon);
 #pragma unroll
         for (int l = 0; l < S::LOOPS; l++)
 #pragma unroll
@@ -205,21 +203,21 @@ template <class S, int COUNT, int WARPS> struct lane_work {
         for (int w = 0; w < S::CHUNKS; w++) data[s][l][w].set_all(values[w]);
     }
     /* The elements, as rounded to their type, to fp8. */
-    INLINE void store_cached(const chunk &from, const cache_parameters &cache, int64 index, const divisor &scale) {
+    INLINE void store_cached(const chunk &from, const cache_parameters &cache, int64 index, const divisor &by) {
         if (S::CACHE == ELEMENT) {
             from.store(cache.data, index);
         } else if (S::CACHE != NONE) {
             float values[S::VECTOR];
             pack<FP8, S::VECTOR> small;
             from.get_all(values);
-            divide_all<S::VECTOR>(values, scale);
+            divide_all<S::VECTOR>(values, by);
             small.set_all(values);
             small.store(cache.data, index);
         }
     }
 
     __device__ __forceinline__ void finish(int64 token, const tensor_parameters &out, const void *weight, float epsilon,
-                                           const cache_parameters &cache, const place &at_row, const divisor &scale) {
+                                           const cache_parameters &cache, const place &at_row, const divisor &by) {
         const int64 start = token * out.token_stride;
 #pragma unroll
         for (int s = 0; s < COUNT; s++) {
@@ -235,7 +233,7 @@ template <class S, int COUNT, int WARPS> struct lane_work {
                     const int at = element(unit_of(l), w);
                     if (stored) data[s][l][w].store(out.data, start + distance(s, out.head_stride) + at);
                     if (S::CACHE != NONE && at_row.there)
-                        store_cached(data[s][l][w], cache, at_row.row + distance(s, cache.head_stride) + at, scale);
+                        store_cached(data[s][l][w], cache, at_row.row + distance(s, cache.head_stride) + at, by);
                 }
             }
         }
@@ -280,6 +278,7 @@ template <int STEPS> struct query_share {
     }
     __device__ __forceinline__ void load(const parameters &p, uint32 token) { query.load(p.query, token); }
     __device__ __forceinline__ void load_table(const parameters &p, int64 position) { query.load_table(p, position); }
+    __device__ __forceinline__ void prepare() {}
     __device__ __forceinline__ void finish(const parameters &p, uint32 token, int64) {
         query.finish(token, query_target(p), p.query_weight, p.epsilon, p.key_cache, {0, false}, {1, 1, 1, true});
     }
@@ -290,13 +289,14 @@ template <int STEPS> struct query_share {
 template <int STEPS> struct key_share {
     typename shares<STEPS>::value_work value;
     typename shares<STEPS>::key_work key;
-    divisor value_scale, key_scale;
+    float value_scale, key_scale; /* not looked at before the loads that follow are issued: */
+    divisor value_by, key_by;
 
     __device__ __forceinline__ key_share(const parameters &p, int part, int lane)
         : value(shares<STEPS>::KEY_WARPS == 1 ? 0 : part * shares<STEPS>::KEY_STEPS, lane),
           key(shares<STEPS>::KEY_WARPS == 1 ? 0 : part * shares<STEPS>::KEY_STEPS, lane),
-          value_scale(VALUE_CACHE == FP8 ? read_scale(p.value_cache) : divisor{1, 1, 1, true}),
-          key_scale(KEY_CACHE != FP8                       ? divisor{1, 1, 1, true}
+          value_scale(VALUE_CACHE == FP8 ? read_scale(p.value_cache) : 1),
+          key_scale(KEY_CACHE != FP8                       ? 1
                     : ONE_CACHE == 2 && VALUE_CACHE == FP8 ? value_scale
                                                            : read_scale(p.key_cache)) {}
     __device__ __forceinline__ void prefetch(const parameters &p, uint32 token) const {
@@ -310,14 +310,23 @@ template <int STEPS> struct key_share {
     __device__ __forceinline__ void load_table(const parameters &p, int64 position) {
         if (KEY_HEADS > 0) key.load_table(p, position);
     }
+    __device__ __forceinline__ void prepare() {
+        if (VALUE_CACHE == FP8) value_by = divide_by(value_scale);
+        if (KEY_CACHE == FP8) key_by = ONE_CACHE == 2 && VALUE_CACHE == FP8 ? value_by : divide_by(key_scale);
+    }
     __device__ __forceinline__ void finish(const parameters &p, uint32 token, int64 slot) {
         const place value_place = VALUE_CACHE == NONE ? place{0, false} : place_of(p, p.value_cache, token, slot);
-        const place key_place = KEY_CACHE == NONE                  ? place{0, false}
-                                : ONE_CACHE && VALUE_CACHE != NONE ? value_place
-                                                                   : place_of(p, p.key_cache, token, slot);
-        if (VALUE_HEADS > 0) value.finish(token, p.value, nullptr, 0, p.value_cache, value_place, value_scale);
-        if (KEY_HEADS > 0) key.finish(token, key_target(p), p.key_weight, p.epsilon, p.key_cache, key_place, key_scale);
+        place key_place = KEY_CACHE == NONE                  ? place{0, false}
+                          : ONE_CACHE && VALUE_CACHE != NONE ? value_place
+                                                             : place_of(p, p.key_cache, token, slot);
+        if (BEHIND_VALUE) key_place.row += VALUE_HEADS * VALUE_SIZE;
+        if (VALUE_HEADS > 0) value.finish(token, p.value, nullptr, 0, p.value_cache, value_place, value_by);
+        if (KEY_HEADS > 0)
+            key.finish(token, key_target(p), p.key_weight, p.epsilon, BEHIND_VALUE ? p.value_cache : p.key_cache,
+                       key_place, key_by);
     }
+    /* In a latent cache's row the key stands behind the value: found without parameters of its own, which would be waited for. */
+    static constexpr bool BEHIND_VALUE = ONE_CACHE == 2 && KEY_CACHE != NONE && VALUE_CACHE != NONE && VALUE_HEADS > 0;
     static constexpr bool POSITION = KEY_HEADS > 0 && ROTARY_WIDTH > 0, SLOT = KEY_CACHE != NONE || VALUE_CACHE != NONE;
 };
 
@@ -331,6 +340,7 @@ template <class SHARE> INLINE void one_token(const parameters &p, uint32 token, 
         work.prefetch(p, token);
         issue_loads();
         work.load_table(p, position);
+        work.prepare();
         wait_for_earlier_kernels();
         start_next_kernel();
     }
@@ -338,6 +348,7 @@ template <class SHARE> INLINE void one_token(const parameters &p, uint32 token, 
     if (OVERLAP != 1) {
         if (OVERLAP == 0) issue_loads();
         if (MEASURED != 4) work.load_table(p, position);
+        work.prepare();
     }
     if (stores(p)) work.finish(p, token, slot);
 }
@@ -367,7 +378,7 @@ template <int STEPS> INLINE void floor_part(const parameters &p, uint32 token, i
 template <int STEPS> INLINE void rope(const parameters &p) {
     typedef shares<STEPS> share;
     const int lane = threadIdx.x % 32;
-    const uint32 warp = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+    const uint32 warp = blockIdx.x * (BLOCK_THREADS / 32) + threadIdx.x / 32;
     const uint32 token = warp / share::WARPS;
     const int part = (int)(warp - token * share::WARPS), key_part = part - share::QUERY_WARPS;
     if (OVERLAP == 2) start_next_kernel();
@@ -384,8 +395,8 @@ template <int STEPS> INLINE void rope(const parameters &p) {
     if (OVERLAP == 2) wait_for_earlier_kernels();
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS_AT_MOST) regraft_rope_1(const parameters p) { rope<1>(p); }
-extern "C" __global__ void __launch_bounds__(THREADS_AT_MOST) regraft_rope_2(const parameters p) { rope<2>(p); }
-extern "C" __global__ void __launch_bounds__(THREADS_AT_MOST) regraft_rope_4(const parameters p) { rope<4>(p); }
+extern "C" __global__ void __launch_bounds__(BLOCK_THREADS) regraft_rope_1(const parameters p) { rope<1>(p); }
+extern "C" __global__ void __launch_bounds__(BLOCK_THREADS) regraft_rope_2(const parameters p) { rope<2>(p); }
+extern "C" __global__ void __launch_bounds__(BLOCK_THREADS) regraft_rope_4(const parameters p) { rope<4>(p); }
 
 #endif

@@ -12,7 +12,7 @@ typedef unsigned long long uint64;
 #define __host__
 #define __global__      __attribute__((visibility("default")))
 #define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __shared__ static
 #define INLINE     static __forceinline__
 #define CONSTEXPR  static constexpr
@@ -29,6 +29,8 @@ float emulated_float_of_f16(unsigned short bits);
 unsigned short emulated_f16_of(float value);
 float sqrtf(float);
 float expf(float);
+float fabsf(float);
+float exp2f(float);
 }
 #define threadIdx     emulated_thread
 #define blockIdx      emulated_block
@@ -50,6 +52,8 @@ INLINE void issue_loads() {}
 INLINE void bring_to_l2(const void *) {}
 INLINE float multiply_add(float a, float b, float c) { return emulated_multiply_add(a, b, c); }
 INLINE float near_reciprocal(float x) { return 1.0f / x; }
+INLINE float near_inverse_root(float x) { return 1.0f / sqrtf(x); }
+INLINE float near_exp2(float x) { return exp2f(x); }
 INLINE float shuffle_xor(float value, int mask) { return emulated_shuffle_xor(value, mask); }
 INLINE void wait_for_earlier_kernels() {}
 INLINE void start_next_kernel() {}
