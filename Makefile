@@ -10,7 +10,7 @@ folder = $(if $(filter release,$(1)),build,build/$(1))
 configure = cmake --preset $(1) $(if $(wildcard $(call folder,$(1))/CMakeCache.txt),,-G "$(GENERATOR)") $(2) --log-level=WARNING
 build = $(call configure,$(1),$(2)) && cmake --build $(call folder,$(1)) -j $(JOBS)
 
-.PHONY: all help demo demo-vllm check check-python check-release check-clang check-sanitizers check-fuzz bench bench-kernels fuzz format
+.PHONY: all help demo demo-vllm check check-python check-vllm check-release check-clang check-sanitizers check-fuzz bench bench-kernels fuzz format
 .PHONY: lint coverage install clean
 .PHONY: dependencies dependencies-check fresh-counts
 .NOTPARALLEL:
@@ -33,7 +33,7 @@ demo-vllm: all ## two small models in the real vLLM on this CPU, without and wit
 	@examples/demo-vllm
 
 # The order is that of the time to a first failure. Each part can be called alone.
-check: fresh-counts dependencies-check check-release lint check-python check-clang check-sanitizers check-fuzz ## every test
+check: fresh-counts dependencies-check check-release lint check-python check-vllm check-clang check-sanitizers check-fuzz ## every test
 	@tools/summary
 
 fresh-counts:
@@ -49,6 +49,8 @@ check-sanitizers: dependencies-check
 	@tools/ctest build/asan-ubsan -LE release
 check-python: all ## the pass inside PyTorch, in a virtual environment that this makes
 	@tools/check-python
+check-vllm: all ## small models in the real vLLM on this CPU, in a virtual environment that this makes
+	@tools/check-vllm
 check-fuzz: dependencies-check
 	@$(call build,fuzz)
 	@tests/fuzz/run build/fuzz 10

@@ -1,7 +1,8 @@
 """Generates tokens with a small model of random weights in the real vLLM on this CPU, and prints them.
 
-    run.py llama|deepseek [--plain-rotary]
+    run.py llama|mixtral|qwen3|neox|deepseek|deepseek-v3 [--plain-rotary] [--eager] [--tensor-parallel N] [--json]
 
+--json prints one line with the tokens and their log-probabilities instead.
 --plain-rotary puts a plain PyTorch kernel in the place of vLLM's rotary embedding, which of a query or key of 3 dimensions
 takes the wrong stride (docs/vllm.md)."""
 import argparse
@@ -17,14 +18,21 @@ os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 COMMON = {"vocab_size": 320, "hidden_size": 192, "intermediate_size": 384, "num_hidden_layers": 2, "num_attention_heads": 3,
           "max_position_embeddings": 256, "rope_theta": 10000.0, "rms_norm_eps": 1e-6, "hidden_act": "silu",
           "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
+DEEPSEEK = COMMON | {
+    "num_key_value_heads": 3, "kv_lora_rank": 512, "q_lora_rank": None, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
+    "v_head_dim": 128, "first_k_dense_replace": 2, "moe_layer_freq": 1, "moe_intermediate_size": 64, "n_routed_experts": 2,
+    "n_shared_experts": 1, "num_experts_per_tok": 1, "routed_scaling_factor": 1.0, "norm_topk_prob": False,
+    "scoring_func": "softmax", "topk_method": "greedy", "n_group": 1, "topk_group": 1}
 MODELS = {
     "llama": COMMON | {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_key_value_heads": 1, "head_dim": 64},
-    "deepseek": COMMON | {
-        "architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2", "num_key_value_heads": 3,
-        "kv_lora_rank": 512, "q_lora_rank": None, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128,
-        "first_k_dense_replace": 2, "moe_layer_freq": 1, "moe_intermediate_size": 64, "n_routed_experts": 2,
-        "n_shared_experts": 1, "num_experts_per_tok": 1, "routed_scaling_factor": 1.0, "norm_topk_prob": False,
-        "scoring_func": "softmax", "topk_method": "greedy", "n_group": 1, "topk_group": 1},
+    "mixtral": COMMON | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "hidden_size": 256,
+                         "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen3": COMMON | {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "num_key_value_heads": 1, "head_dim": 64},
+    "neox": COMMON | {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox", "hidden_act": "gelu", "rotary_pct": 0.25,
+                      "layer_norm_eps": 1e-5, "use_parallel_residual": True},
+    "deepseek": DEEPSEEK | {"architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2"},
+    "deepseek-v3": DEEPSEEK | {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "q_lora_rank": 192,
+                               "scoring_func": "sigmoid", "topk_method": "noaux_tc"},
 }
 
 
@@ -66,10 +74,24 @@ def use_plain_rotary():
     use_plain_rotary.library.impl("rotary_embedding", rotary_embedding, "CPU", allow_override=True)
 
 
+def show(answers, as_json):
+    """The tokens of a prompt a line, or all with their log-probabilities as JSON."""
+    outputs = [answer.outputs[0] for answer in answers]
+    if as_json:
+        chosen = [[step[token].logprob for token, step in zip(output.token_ids, output.logprobs)] for output in outputs]
+        print(json.dumps({"tokens": [list(output.token_ids) for output in outputs], "logprobs": chosen}))
+        return
+    for output in outputs:
+        print(*output.token_ids)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--plain-rotary", action="store_true")
+    parser.add_argument("--eager", action="store_true")
+    parser.add_argument("--tensor-parallel", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.plain_rotary:
         use_plain_rotary()
@@ -77,12 +99,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(MODELS[options.model], folder)
         engine = LLM(model=folder, skip_tokenizer_init=True, max_model_len=128, max_num_seqs=4, dtype="bfloat16",
-                     enable_prefix_caching=False, compilation_config={"custom_ops": ["all"]})
+                     enable_prefix_caching=False, enforce_eager=options.eager, tensor_parallel_size=options.tensor_parallel,
+                     compilation_config={"custom_ops": ["all"]})
         numbers = random.Random(5)
         prompts = [{"prompt_token_ids": [numbers.randrange(3, 300) for _ in range(24)]} for _ in range(3)]
-        sampling = SamplingParams(max_tokens=8, temperature=0, detokenize=False, ignore_eos=True)
-        for answer in engine.generate(prompts, sampling, use_tqdm=False):
-            print(*answer.outputs[0].token_ids)
+        sampling = SamplingParams(max_tokens=8, temperature=0, detokenize=False, ignore_eos=True, logprobs=0)
+        show(engine.generate(prompts, sampling, use_tqdm=False), options.json)
 
 
 if __name__ == "__main__":
