@@ -252,7 +252,7 @@ class Importer:
         kind = type(value)
         if kind is Node:
             out += (NODE, keyword, self.places[value])
-        elif kind is int:
+        elif kind is int and -2 ** 63 <= value < 2 ** 63:
             out += (INTEGER, keyword, value)
         elif value is None:
             out += (NONE, keyword, 0)
@@ -293,6 +293,8 @@ class Importer:
             return OPERATION, keyword, self.string(self.operation_text(value))
         if value is Ellipsis or isinstance(value, (torch.layout, torch.memory_format)):
             text = str(value)
+        elif type(value) in (int, complex):
+            text = repr(value)
         else:
             text = next((text for text, known in self.objects.items() if known is value),
                         f"object_{len(self.objects)}")

@@ -49,13 +49,32 @@ static regraft_status read_integer(struct reader *reader, struct text text, stru
     return REGRAFT_OK;
 }
 
-/* An integer, or a floating-point number, which keeps its spelling. */
+bool reader_complex(struct reader *reader, struct value *value) {
+    struct cursor *cursor = &reader->cursor;
+    const char *start = cursor->at, *at = start + 1;
+    if (at < cursor->end && *at == '-') at++;
+    if (at >= cursor->end || !byte_is_digit(*at)) return false;
+    while (at < cursor->end && *at && (byte_is_digit(*at) || strchr("+-.e", *at))) at++;
+    if (cursor->end - at < 2 || at[0] != 'j' || at[1] != ')') return false;
+    cursor->at = at + 2;
+    value->kind = value_name;
+    value->written = cursor_since(cursor, start);
+    return true;
+}
+
+/* An integer, or a floating-point or imaginary number, which keeps its spelling. */
 regraft_status reader_number(struct reader *reader, struct value *value) {
     struct cursor *cursor = &reader->cursor;
     const char *start = cursor->at;
     if (*cursor->at == '-') cursor->at++;
     skip_digits(cursor);
     bool real = skip_fraction(cursor);
+    if (cursor_peek(cursor) == 'j' && byte_is_digit(cursor->at[-1])) {
+        cursor->at++;
+        value->kind = value_name;
+        value->written = cursor_since(cursor, start);
+        if (!byte_continues_name(cursor_peek(cursor))) return REGRAFT_OK;
+    }
     struct text text = cursor_since(cursor, start);
     if (byte_continues_name(cursor_peek(cursor)) || !(byte_is_digit(cursor->at[-1]) || cursor->at[-1] == '.')) {
         cursor_name(cursor);

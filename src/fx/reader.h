@@ -27,6 +27,8 @@ regraft_status reader_value(struct reader *reader, struct value *value);
 /* The same where operators may follow: an operand of `x + 2`. */
 regraft_status reader_operand(struct reader *reader, struct value *value);
 regraft_status reader_number(struct reader *reader, struct value *value);
+/* At a parenthesis: reads `(1+2j)`, as Python writes a complex number; false, and nothing is read, where something else stands. */
+bool reader_complex(struct reader *reader, struct value *value);
 regraft_status reader_string(struct reader *reader, struct value *value);
 /* Values up to the closing bracket, pushed on the stack; `keywords`: `name = value` may stand among them. */
 regraft_status reader_items(struct reader *reader, char close, bool keywords, size_t *count);

@@ -360,7 +360,7 @@ regraft_status reader_operand(struct reader *reader, struct value *value) {
     case '"':
         return reader_string(reader, value);
     case '(':
-        return read_parentheses(reader, value);
+        return reader_complex(reader, value) ? REGRAFT_OK : read_parentheses(reader, value);
     case '[':
         cursor->at++;
         return read_list(reader, ']', value_list, value);

@@ -297,6 +297,14 @@ struct graph *graph_copy(const struct graph *graph) {
     return copy;
 }
 
+bool value_is_other_number(const struct value *value) {
+    return value->kind == value_name && value->written.length && strchr("(-0123456789", value->written.data[0]);
+}
+
+bool value_is_complex(const struct value *value) {
+    return value_is_other_number(value) && memchr(value->written.data, 'j', value->written.length);
+}
+
 bool value_as_integer(const struct value *value, int64_t *integer) {
     if (!value) return false;
     switch (value->kind) {

@@ -230,6 +230,9 @@ void value_copy_with(struct node *user, struct value *value, const struct value 
 /* A copy of a call, getitem, ... with the same arguments, before `before`, named after it. */
 struct node *graph_duplicate(struct graph *graph, struct node *before, const struct node *node);
 
+/* A number that is kept as written: a complex one, or an integer of more than 64 bits in a live graph. */
+bool value_is_other_number(const struct value *value);
+bool value_is_complex(const struct value *value);
 static inline struct node *value_as_node(const struct value *value) {
     return value && value->kind == value_node ? value->use.node : NULL;
 }

@@ -99,7 +99,7 @@ static regraft_status check_kind(const struct inference *inference, const struct
     if (tensor && kind == value_none && argument->optional) return REGRAFT_OK;
     /* where PyTorch takes numbers for tensors (add.Tensor(x, 1)) the graph shows them as they are */
     if (tensor && kind != value_node && kind != value_integer && kind != value_float && kind != value_symint &&
-        kind != value_bool)
+        kind != value_bool && !value_is_other_number(value))
         return inference_fail(inference, "the argument '%.*s' must be a tensor", TEXT_ARGS(argument->name));
     if (argument->list && argument->type == schema_tensor && kind != value_list && kind != value_tuple &&
         kind != value_node && !(kind == value_none && argument->optional))

@@ -104,6 +104,8 @@ static void promote(struct promotion *promotion, const struct value *value) {
         number = dtype_f32;
     else if (value->kind == value_bool)
         number = dtype_b8;
+    else if (value_is_other_number(value))
+        number = value_is_complex(value) ? dtype_c64 : dtype_i64;
     promotion->number = dtype_promote(promotion->number, number);
 }
 

@@ -150,9 +150,17 @@ def branches(x, w):
     return z, y + 1
 
 
-@pytest.mark.parametrize("model", [chosen_rows, rows_of_a_number, branches], ids=lambda model: model.__name__)
+def complex_numbers(x, w):
+    y = torch.view_as_complex((x @ w).view(6, 8, 2)) * (1 + 2j)
+    y[:, :2] = 3j
+    z = torch.view_as_real(y).reshape(6, 16) + 1
+    OPS.rotate(z[:, :8], z[:, 8:12], torch.arange(len(z)))
+    return z * 2, y, torch.full((2,), 2 ** 64 - 1, dtype=torch.uint64).to(torch.float64)
+
+
+@pytest.mark.parametrize("model", [chosen_rows, rows_of_a_number, branches, complex_numbers], ids=lambda model: model.__name__)
 def test_what_the_data_decides(model):
-    """Sizes that a call gives, numbers, and parts of the program."""
+    """Sizes that a call gives, numbers, and parts of the program; numbers that no C type holds."""
     arguments = [torch.randn(6, 16), torch.randn(16, 16), torch.tensor(3)][:model.__code__.co_argcount]
     with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True, capture_scalar_outputs=True), torch.no_grad():
         with regraft.enabled():
