@@ -289,7 +289,7 @@ size_t regraft_graph_copy_count(const regraft_graph *graph) { return const_graph
 
 static regraft_copy public_copy(const struct graph *graph, const struct copy *copy) {
     return (regraft_copy){text_string(graph->arena, copy->node->name),
-                          symint_string(graph->arena, copy->bytes),
+                          copy->bytes ? symint_string(graph->arena, copy->bytes) : "unknown",
                           text_string(graph->arena, copy->place),
                           text_string(graph->arena, copy->source),
                           copy->why,

@@ -173,7 +173,7 @@ REGRAFT_API regraft_status regraft_graph_prove(regraft_graph *before, regraft_gr
 /* The copies that a placed graph contains (pass `place`), in program order. */
 typedef struct regraft_copy {
     const char *node;   /* the name of the call that copies, as printed */
-    const char *bytes;  /* how many it writes: a number, or an expression in the graph's symbols */
+    const char *bytes;  /* how many it writes: a number, an expression in the graph's symbols, or "unknown" */
     const char *place;  /* what is copied: the value's name, its type, the buffer that it lies in */
     const char *source; /* "FILE:LINE" of the model, or "" */
     const char *why;    /* the later reader, the contract, the caller's tensor */

@@ -116,7 +116,7 @@ struct remark {
 /* A copy that a placed graph contains, and why. */
 struct copy {
     const struct node *node; /* the call that copies */
-    symint bytes;            /* that it writes */
+    symint bytes;            /* that it writes; NULL: not known */
     struct text place;       /* what is copied: `mm[:, 16:24]`-like words, with sizes and strides */
     struct text source;      /* "FILE:LINE" of the model, or "" */
     const char *why;         /* the later reader, the contract, the caller's tensor */

@@ -316,8 +316,10 @@ static regraft_status place_call(struct placing *placing, struct node *node) {
 
 regraft_status pass_place(struct graph *graph, struct arena *scratch) {
     struct placing placing;
-    TRY(place_readers(graph, scratch));
+    struct map *kept_behind;
+    TRY(place_readers(graph, scratch, &kept_behind));
     TRY(placing_start(&placing, graph, scratch));
+    placing.kept_behind = kept_behind;
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
         TRY(place_contracts(&placing, node, false));

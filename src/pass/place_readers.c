@@ -16,11 +16,27 @@ struct moving {
     uint32_t orders[most_moved];    /* what they had */
     size_t count;
     bool possible;
+    const char *why; /* it is not */
 };
 
-static bool can_move(const struct moving *moving, const struct node *node) {
+static void stop(struct moving *moving, const char *format, const struct node *node) {
+    moving->possible = false;
+    moving->why = text_format(moving->placing->graph->arena, format, TEXT_ARGS(node->name));
+}
+
+/* Stops where the node has to stay. */
+static void check_node(struct moving *moving, const struct node *node) {
     bool update = node->kind == node_call && node->operation && node->operation->class == class_update;
-    return moving->count < most_moved && !update && node_is_pure(node) && node->piece == moving->writer->piece;
+    if (node == moving->writer)
+        stop(moving, "it needs what %.*s makes", node);
+    else if (update)
+        stop(moving, "%.*s is an update, and not moved", node);
+    else if (!node_is_pure(node))
+        stop(moving, "%.*s may have an effect", node);
+    else if (node->piece != moving->writer->piece)
+        stop(moving, "%.*s stands in another piece", node);
+    else if (moving->count >= most_moved)
+        stop(moving, "too many nodes would move with %.*s", node);
 }
 
 static void move(struct moving *moving, struct node *node);
@@ -31,18 +47,17 @@ static void move_argument(void *user, struct value *value) {
     struct node *argument = value->use.node;
     const struct place *place = memory_place(moving->placing->memory, argument);
     move(moving, argument);
-    if (moving->possible && place->root)
-        moving->possible =
-            !memory_written_between(moving->placing->memory, place->root, moving->writer->order - 1, reader->order);
+    if (moving->possible && place->root &&
+        memory_written_between(moving->placing->memory, place->root, moving->writer->order - 1, reader->order))
+        stop(moving, "%.*s, which it needs, is written in place before it", argument);
 }
 
 /* Plans to move the node behind all that it needs; it then counts as standing where the writer does. */
 static void move(struct moving *moving, struct node *node) {
     if (!moving->possible || (node->order <= moving->writer->order && node != moving->writer)) return;
-    moving->possible = can_move(moving, node);
+    check_node(moving, node);
     if (moving->possible) node_each_use(node, move_argument, moving);
-    if (!moving->possible) return;
-    moving->possible = moving->count < most_moved;
+    if (moving->possible && moving->count >= most_moved) stop(moving, "too many nodes would move with %.*s", node);
     if (!moving->possible) return;
     moving->nodes[moving->count] = node;
     moving->orders[moving->count++] = node->order;
@@ -66,13 +81,15 @@ static void carry_out(struct moving *moving, const char *why) {
 /* Moves all that read the place behind the writer, or none. */
 static void make_room(struct placing *placing, struct node *writer, const struct place *place) {
     struct moving moving = {.placing = placing, .writer = writer, .possible = true};
-    struct node *reader;
+    struct node *reader, *last = NULL;
     if (placing_memory_obstacle(placing, place, writer)) return;
-    while (moving.possible && (reader = placing_reader(placing, place, writer))) move(&moving, reader);
-    if (moving.possible)
+    while (moving.possible && (reader = placing_reader(placing, place, writer))) move(&moving, last = reader);
+    if (moving.possible) {
         carry_out(&moving, "overwrites what was read");
-    else
-        give_up(&moving);
+        return;
+    }
+    *map_slot(placing->kept_behind, &last->index, sizeof last->index) = (void *)moving.why;
+    give_up(&moving);
 }
 
 static bool is_view(const struct node *node) {
@@ -160,9 +177,10 @@ static regraft_status make_room_for_update(struct placing *placing, struct node 
     return REGRAFT_OK;
 }
 
-regraft_status place_readers(struct graph *graph, struct arena *scratch) {
+regraft_status place_readers(struct graph *graph, struct arena *scratch, struct map **kept_behind) {
     struct placing placing;
     TRY(placing_start(&placing, graph, scratch));
+    *kept_behind = placing.kept_behind;
     for (struct node *node = graph->first; node; node = node->next) {
         if (node_is(node, operation_higher_order_auto_functionalized)) make_room_for_call(&placing, node);
         bool update = node->kind == node_call && node->operation && node->operation->class == class_update;

@@ -60,7 +60,8 @@ static void find_write_backs(struct placing *placing) {
 }
 
 regraft_status placing_start(struct placing *placing, struct graph *graph, struct arena *scratch) {
-    *placing = (struct placing){.graph = graph, .scratch = scratch, .destinations = map_create(scratch)};
+    *placing = (struct placing){
+        .graph = graph, .scratch = scratch, .destinations = map_create(scratch), .kept_behind = map_create(scratch)};
     TRY(memory_of(graph, &placing->memory));
     reserve(placing, graph->node_limit);
     find_write_backs(placing);
@@ -129,7 +130,10 @@ static const char *reader_reason(struct placing *placing, const struct node *rea
     struct arena *arena = placing->graph->arena;
     if (reader->kind == node_output) return "the old contents are returned";
     const char *what = reader->operation ? reader->operation->target.data : "an operation";
-    return text_format(arena, "%.*s (%s) reads the old contents later", TEXT_ARGS(reader->name), what);
+    const char *why = map_get(placing->kept_behind, &reader->index, sizeof reader->index);
+    if (!why && placing->graph->order_stays) why = "readers keep their order in a live graph";
+    return text_format(arena, "%.*s (%s) reads the old contents later%s%s", TEXT_ARGS(reader->name), what,
+                       why ? ", and cannot before: " : "", why ? why : "");
 }
 
 const char *placing_raw_write(struct placing *placing, const struct node *value, const struct node *writer) {
@@ -230,7 +234,7 @@ static struct text describe_place(struct placing *placing, const struct node *va
 void placing_record(struct placing *placing, struct node *node, const struct node *value, const char *why,
                     const char *remedy, bool own) {
     struct symbols *symbols = placing->graph->context->symbols;
-    symint bytes = symint_constant(symbols, 0);
+    symint bytes = NULL;
     if (value->type->kind == type_tensor)
         bytes = symint_multiply(symbols, layout_count(symbols, &value->type->layout),
                                 symint_constant(symbols, (int64_t)dtype_size(value->type->dtype)));

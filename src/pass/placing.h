@@ -14,6 +14,7 @@ struct placing {
         last_reader; /* by the index of a root: the order of the last node that reads its memory, write-backs not counted */
     bool *written;            /* by the index of a root: a call has written to it in place */
     struct node **write_back; /* by the index of an input: the copy_ that overwrites it at the end, or NULL */
+    struct map *kept_behind;  /* the index of a reader -> why it could not be moved before the write (const char *) */
     struct map *destinations; /* (call, base) -> the copy of the base that the call writes into */
 };
 
@@ -74,8 +75,9 @@ void placing_note_own_copy(struct placing *placing, struct node *node);
 
 /* ---- place_readers.c ---- */
 
-/* Of a graph that is about to be placed: moves readers of old contents before what would overwrite these. */
-regraft_status place_readers(struct graph *graph, struct arena *scratch);
+/* Of a graph that is about to be placed: moves readers of old contents before what would overwrite these. `kept_behind`: those that
+ * stay, as in struct placing. */
+regraft_status place_readers(struct graph *graph, struct arena *scratch, struct map **kept_behind);
 
 /* ---- place_result.c ---- */
 

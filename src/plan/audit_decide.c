@@ -151,8 +151,8 @@ static void decide_by_copy(const struct audit_placing *placing, size_t index, st
                "");
     else
         answer(verdict, audit_needed,
-               text_format(arena, "%s; place writes %s bytes: %.*s", copy->why, symint_string(arena, copy->bytes),
-                           TEXT_ARGS(copy->place)),
+               text_format(arena, "%s; place writes %s bytes: %.*s", copy->why,
+                           copy->bytes ? symint_string(arena, copy->bytes) : "unknown", TEXT_ARGS(copy->place)),
                copy->remedy);
     placing->counted[index] = true;
 }
