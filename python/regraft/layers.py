@@ -168,6 +168,8 @@ def _ours_paged(layer):
     heads, size = layer.num_kv_heads, layer.head_size
     backend = layer.get_attn_backend() if hasattr(layer, "get_attn_backend") else layer.attn_backend
     dtype = torch.bfloat16 if _cache_type(layer) == "auto" else torch.uint8
+    if not hasattr(backend, "get_kv_cache_shape"):
+        raise Unknown(f"has a cache of a layout of its own ({backend.__name__} has no get_kv_cache_shape)")
     cache = _sketch(*backend.get_kv_cache_shape(2, 16, heads, size), dtype=dtype)
     _paged_call(layer, cache, _sketch(3, heads, size), _sketch(3, heads, getattr(layer, "head_size_v", size)),
                 _sketch(3, dtype=torch.int64))
@@ -196,7 +198,7 @@ def _does_not_fit(layer, check):
     except Unknown as error:
         return str(error)
     except Exception as error:  # a layer that has not what such layers have
-        return f"is not what is known of such layers ({type(error).__name__}: {error})"
+        return f"cannot be asked how it writes its cache ({type(error).__name__}: {error})"
     return ""
 
 

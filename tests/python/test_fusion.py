@@ -122,6 +122,15 @@ def test_a_cache_that_a_layer_writes_otherwise(monkeypatch):
     assert any("OtherImpl writes its cache by aten.index_put_.default, not by" in text for text in texts), texts
 
 
+def test_a_backend_that_does_not_tell_how_its_cache_lies(monkeypatch):
+    """As that of vLLM for CPUs."""
+    layer = Paged(PagedImpl())
+    layer.attn_backend = type("PacksItsCache", (), {})
+    engine_of(monkeypatch, layer)
+    why = layers.reason("regraft.fused_rope_and_unified_kv_cache_update")
+    assert why == "PagedImpl has a cache of a layout of its own (PacksItsCache has no get_kv_cache_shape) (layer a)"
+
+
 def test_a_layer_that_stops_fitting_writes_its_cache_itself(monkeypatch):
     """Which layer a call is for is known when it runs."""
     known = Paged(PagedImpl())
