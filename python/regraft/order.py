@@ -8,6 +8,7 @@ import operator
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 # Namespaces of operations that Inductor computes itself; vLLM's own representation becomes such operations later.
 NAMESPACES = ("aten", "prims", "vllm_ir")
@@ -56,13 +57,28 @@ def _written(call):
 
 
 def _value(node):
-    """A value like the node's in memory of its own; None where Inductor cannot be asked for its strides."""
+    """A value like the node's in memory of its own; None where Inductor cannot be asked for its strides: symbols that only data
+    decide have no order."""
     value = node.meta.get("val")
     strides = value.stride() if isinstance(value, FakeTensor) and value.layout is torch.strided else ()
-    if not strides or any(type(stride) is not int for stride in strides):
+    if not strides or free_unbacked_symbols(value):
         return None
     with value.fake_mode:
         return torch.empty_strided(value.shape, strides, dtype=value.dtype, device=value.device)
+
+
+def _spelled(node, value, added):
+    """The strides as arguments of a node: those with symbols are asked of `node`, by nodes that are added to the list."""
+    graph, strides = node.graph, list(value.stride())
+    for dimension, stride in enumerate(strides):
+        if type(stride) is int:
+            continue
+        with graph.inserting_after(added[-1] if added else node):
+            asked = graph.call_function(torch.ops.aten.sym_stride.int, (node, dimension))
+        asked.meta["val"] = stride
+        added.append(asked)
+        strides[dimension] = asked
+    return strides
 
 
 class _Late:
@@ -121,14 +137,18 @@ def pin(graph, values):
     it, last first.)"""
     pins, undo = [], []
     for node, value in values.items():
-        with graph.inserting_after(node):
-            pinned = graph.call_function(torch.ops.prims.inductor_force_stride_order.default, (node, list(value.stride())))
+        added = []
+        strides = _spelled(node, value, added)
+        with graph.inserting_after(added[-1] if added else node):
+            pinned = graph.call_function(torch.ops.prims.inductor_force_stride_order.default, (node, strides))
+        added.append(pinned)
         pinned.meta.update(node.meta, val=value)
-        node.replace_all_uses_with(pinned, delete_user_cb=lambda user, pinned=pinned: user is not pinned)
+        node.replace_all_uses_with(pinned, delete_user_cb=lambda user, added=added: user not in added)
 
-        def back(node=node, pinned=pinned):
+        def back(node=node, pinned=pinned, added=added):
             pinned.replace_all_uses_with(node)
-            graph.erase_node(pinned)
-        pins.append(pinned)
+            for one in reversed(added):
+                graph.erase_node(one)
+        pins += added
         undo.append(back)
     return pins, undo

@@ -57,6 +57,14 @@ def apart(x, w, positions, table):
     return c, k
 
 
+def twofold(x, w, positions, table):
+    """What is kept has two rows for each token, one behind all tokens, so that a stride is symbolic where sizes are."""
+    k = x @ w[:, RANK:]
+    old = (k * table[:2, :1, None]).sigmoid()
+    C.rotary_embedding(positions, k, None, WIDTH, table, True)
+    return old, k
+
+
 def inputs():
     generator = torch.Generator().manual_seed(1)
     angles = torch.rand(32, WIDTH // 2, generator=generator) * 6
@@ -65,7 +73,7 @@ def inputs():
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("model, pinned", [(beside, 1), (before, 1), (used_by_the_call, 0), (used_before, 0), (apart, 0)])
+@pytest.mark.parametrize("model, pinned", [(beside, 1), (before, 1), (twofold, 1), (used_by_the_call, 0), (used_before, 0), (apart, 0)])
 def test_what_is_pinned(model, pinned, dynamic):
     expected, graphs = run(model, inputs()), Graphs()
     assert_same(expected, graphs.run(model, inputs(), dynamic=dynamic))
@@ -75,12 +83,12 @@ def test_what_is_pinned(model, pinned, dynamic):
         assert found.index(PINNED) < found.index("_C.rotary_embedding.default")
 
 
-@pytest.mark.parametrize("locality", [True, False])
-@pytest.mark.parametrize("model", [beside, before])
-def test_it_is_computed_before_the_call(model, locality):
-    expected = run(model, inputs())
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("model, locality", [(beside, True), (beside, False), (before, True), (before, False), (twofold, False)])
+def test_it_is_computed_before_the_call(model, locality, dynamic):
+    expected, tokens = run(model, inputs()), len(inputs()[0]) if dynamic else None
     with regraft.enabled(), torch._inductor.config.patch(reorder_for_locality=locality), torch.no_grad():
-        found, (code,) = run_and_get_code(lambda: run(torch.compile(model), inputs()))
+        found, (code,) = run_and_get_code(lambda: run(torch.compile(model), inputs(), tokens))
     assert_same(expected, found)
     body = code[code.index("def call("):]
     assert body.index("cpp_fused") < body.index("rotary_embedding"), body
