@@ -339,8 +339,8 @@ def check_rows(arms, make):
 # ---- measuring ----
 
 class Driver:
-    """Graphs by the driver's own calls, captured on one stream: torch.cuda.graph uses one more for each capture, and from the fourth or fifth
-    stream that has been given work on, each launch of the process takes 0.2 to 0.4 us longer."""
+    """Graphs by the driver's own calls, captured on one stream: from the fourth capture by torch.cuda.graph in a process on, each launch of
+    any graph takes 0.2 to 0.4 us longer."""
 
     def __init__(self):
         self.library, self.stream = ctypes.CDLL('libcuda.so.1'), torch.cuda.Stream()

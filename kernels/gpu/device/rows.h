@@ -61,7 +61,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK_THREADS) regraft_rows(const r
 /* The threads of a row, of whole warps, and of its block. Few rows: two chunks a thread, and the weights read with them. Many: four,
  * and the weights read when they are used, so that with the registers of a multiprocessor more bytes are under way. */
 constexpr int MANY_THREADS = (ROW_THREADS / 2 + 31) / 32 * 32;
-/* Many rows: where few blocks fit on a multiprocessor, the loads of weights are issued together; else, and beside a residual, that takes
+/* Many rows: where few blocks fit on a multiprocessor, the loads of weights are issued together, in as many registers
+ * as that takes (1 block a multiprocessor at least, for the compiler); else, and beside a residual, that takes
  * too many registers: the weights are brought near before anything is waited for. As measured. */
 constexpr bool WEIGHTS_AT_ONCE = !OPERATION_ADD && MANY_THREADS > 128;
 CONSTEXPR int block_of(int threads) { return threads == 32 ? 128 : threads; }
@@ -142,7 +143,8 @@ template <int THREADS> INLINE void norms(const row_parameters &p) {
 extern "C" __global__ void __launch_bounds__(block_of(ROW_THREADS)) regraft_rows(const row_parameters p) {
     norms<ROW_THREADS>(p);
 }
-extern "C" __global__ void __launch_bounds__(block_of(MANY_THREADS)) regraft_many_rows(const row_parameters p) {
+extern "C" __global__ void __launch_bounds__(block_of(MANY_THREADS), WEIGHTS_AT_ONCE)
+    regraft_many_rows(const row_parameters p) {
     norms<MANY_THREADS>(p);
 }
 
