@@ -45,6 +45,31 @@ def owes_strides(target):
     return _should_save_eager_input_vals(target, None)
 
 
+OFFSET = torch.ops.aten.sym_storage_offset.default
+# made anew, and perhaps elsewhere, when a graph is placed
+MADE_ANEW = frozenset(["clone", "contiguous", "copy", "_to_copy", "empty", "empty_like", "empty_strided", "new_empty",
+                       "new_empty_strided", "empty_permuted", "reshape", "_unsafe_view"])
+
+
+def _lies_where_it_was(node):
+    """Whether the memory of the value is where it was in the trace, whatever passes do: nothing but calls in place writes it."""
+    while node.op == "call_function":
+        target, first = node.target, node.args[0] if node.args and isinstance(node.args[0], Node) else None
+        if isinstance(target, torch._ops.HigherOrderOperator):
+            bases = node.kwargs.get("_all_bases") or [value for value in node.kwargs.values() if isinstance(value, Node)]
+            return all(isinstance(base, Node) and _lies_where_it_was(base) for base in bases)
+        if target is not operator.getitem:
+            if not isinstance(target, torch._ops.OpOverload):
+                return False
+            if not any(result.alias_info for result in target._schema.returns):
+                name = target._opname
+                return name not in MADE_ANEW and not name.endswith("_scatter") and "index_" not in name
+        if first is None:
+            return False
+        node = first
+    return node.op == "placeholder"
+
+
 class Unsupported(Exception):
     """Something in the graph that the library's interface cannot express."""
 
@@ -82,6 +107,7 @@ class Importer:
         self.frames = {}
         self.dtypes = {}
         self.shape_env = None
+        self.offsets_stay = True  # what is asked where it lies, lies there whatever passes do
         self.nodes, self.node_words, self.values = [], [], []
         self.places = {}       # fx node -> its place
 
@@ -191,6 +217,8 @@ class Importer:
 
     def _operation(self, target):
         schema, name = str(target._schema), str(target)
+        if target is OFFSET and self.offsets_stay:
+            schema, name = schema.replace("aten::", "traced::", 1), name.replace("aten.", "traced.", 1)
         random = torch.Tag.nondeterministic_seeded in target.tags
         if target.namespace not in STATELESS_NAMESPACES:
             self.custom.append(schema)
@@ -376,6 +404,8 @@ class Importer:
         """Reads the graph; the arrays (nodes, values) for Context.graph. Inputs first: Inductor's constants of a frozen model
         stand before them."""
         storages = {}
+        asked = graph.find_nodes(op="call_function", target=OFFSET)
+        self.offsets_stay = all(_lies_where_it_was(node.args[0]) for node in asked)
         for node in (*graph.find_nodes(op="placeholder"), *(node for node in graph.nodes if node.op != "placeholder")):
             self.node(node, storages)
             self.places[node] = len(self.nodes)

@@ -1,10 +1,13 @@
 """Models through the bridge with their graphs run as they are: values, identity of nodes, what is left."""
+import operator
+
 import pytest
 import torch
 from models import MODELS, OPS, inputs, later_rows
 from support import Graphs, assert_same, caught, run, targets
 
 import regraft
+from regraft import importer
 
 
 @pytest.mark.parametrize("second_encoding", [False, True], ids=["v1", "v2"])
@@ -29,6 +32,23 @@ def test_rows_whose_numbers_are_computed(dynamic):
     arguments = [argument for module in graphs.after for node in module.graph.nodes
                  for argument in torch.utils._pytree.tree_leaves((node.args, node.kwargs))]
     assert not any(isinstance(argument, torch.SymInt) for argument in arguments)
+
+
+def test_what_may_be_made_elsewhere_is_not_asked_where_it_lies():
+    """An offset that is asked for stays what it was only where no pass would lay the tensor elsewhere."""
+    aten, graph = torch.ops.aten, torch.fx.Graph()
+    call, x = graph.call_function, graph.placeholder("x")
+
+    def rotated(base):
+        wrapped = call(torch.ops.higher_order.auto_functionalized_v2, (OPS.rotate.default,), {"_all_bases": [base]})
+        return call(operator.getitem, (wrapped, 1))
+    stay = [x, call(aten.mm.default, (x, x))]
+    made = [call(aten.clone.default, (x,)), call(aten.empty.memory_format, ([4, 4],)),
+            call(aten.slice_scatter.default, (x, x)), call(aten.index_put.default, (x, [x], x))]
+    for value, expected in [*((node, True) for node in stay), *((node, False) for node in made)]:
+        part = call(operator.getitem, (call(aten.split.Tensor, (value, 2)), 0))
+        for node in (value, part, rotated(value), call(aten.slice.Tensor, (rotated(part), 0, 1, 2))):
+            assert importer._lies_where_it_was(node) == expected, node.format_node()
 
 
 # what placing may not take away; of ordinary operations in place, the writes of their results
