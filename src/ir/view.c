@@ -568,16 +568,16 @@ static regraft_status unfold(struct view *view) {
     TRY(dimension_named(view, "dimension", 0, rank, &dimension));
     if (!inference_integer(view->inference, "size", 0, &size) || !inference_integer(view->inference, "step", 1, &step))
         return REGRAFT_OK;
-    symint length = rank ? view->input->sizes[dimension] : constant(view, 1);
-    if (size < 0 || step <= 0 || symint_less(symbols, length, constant(view, size)) == answer_yes)
+    symint one = constant(view, 1), width = constant(view, size);
+    symint length = rank ? view->input->sizes[dimension] : one;
+    if (size < 0 || step <= 0 || symint_less(symbols, length, width) == answer_yes)
         return inference_fail(view->inference, "windows of %lld elements, %lld apart, of a dimension of size %s",
                               (long long)size, (long long)step, symint_string(view->context->arena, length));
     struct window window = whole(view, rank + 1);
-    symint count =
-        symint_floor_divide(symbols, symint_subtract(symbols, length, constant(view, size)), constant(view, step));
-    sizes_of(&window)[rank] = constant(view, size);
-    if (window.layout.strides) strides_of(&window)[rank] = rank ? view->input->strides[dimension] : constant(view, 1);
-    if (rank) cut(view, &window, dimension, constant(view, 0), symint_add(symbols, count, constant(view, 1)), step);
+    symint behind = symint_floor_divide(symbols, symint_subtract(symbols, length, width), constant(view, step));
+    sizes_of(&window)[rank] = width;
+    if (window.layout.strides) strides_of(&window)[rank] = rank ? view->input->strides[dimension] : one;
+    if (rank) cut(view, &window, dimension, constant(view, 0), symint_add(symbols, behind, one), step);
     emit(view, window);
     return REGRAFT_OK;
 }
