@@ -355,12 +355,9 @@ const char *regraft_operation_class(const regraft_context *context, size_t index
 
 static const char *rule_operation(struct context *context, size_t index) {
     struct rules *rules;
-    const struct operation *operation;
     if (rules_of(context, &rules) != REGRAFT_OK) return NULL;
-    for (size_t i = 0; (operation = operations_row(context->operations, i)); i++)
-        if (rules_may_call(context, rules, operation) && index-- == 0)
-            return text_string(context->arena, operation->target);
-    return NULL;
+    const struct operation *operation = rules_called(context, rules, index);
+    return operation ? text_string(context->arena, operation->target) : NULL;
 }
 
 const char *regraft_rule_operation(regraft_context *public, size_t index) {

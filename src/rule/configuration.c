@@ -29,16 +29,23 @@ regraft_status rules_check_name(struct context *context, struct rules *rules, st
     return status;
 }
 
-bool rules_may_call(const struct context *context, const struct rules *rules, const struct operation *operation) {
-    for (size_t i = 0; i < rules->items.count; i++) {
-        const struct rule *rule = rules->items.items[i];
+static void add_called(struct context *context, struct rules *rules, const struct operation *operation) {
+    if (!operation) return;
+    for (size_t i = 0; i < rules->called.count; i++)
+        if (rules->called.items[i] == operation) return;
+    vector_push(context->arena, &rules->called, operation);
+}
+
+const struct operation *rules_called(struct context *context, struct rules *rules, size_t index) {
+    for (; rules->looked_through < rules->items.count; rules->looked_through++) {
+        const struct rule *rule = rules->items.items[rules->looked_through];
         for (size_t k = 0; rule->stage == stage_fuse && k < rule->replace.statements.count; k++) {
             const struct operation *called = rule->replace.statements.items[k].operation;
-            if (called && (called == operation || operations_stand_in(context->operations, called) == operation))
-                return true;
+            add_called(context, rules, called);
+            if (called) add_called(context, rules, operations_stand_in(context->operations, called));
         }
     }
-    return false;
+    return index < rules->called.count ? rules->called.items[index] : NULL;
 }
 
 /* ---- lines ---- */

@@ -192,8 +192,10 @@ struct rule_setting {
 
 struct rules {
     VECTOR(struct rule *) items;
-    VECTOR(struct rule_setting) settings; /* in the order in which they were given */
-    VECTOR(const char *) names;           /* of items, for "did you mean"; made when it is needed */
+    VECTOR(struct rule_setting) settings;    /* in the order in which they were given */
+    VECTOR(const char *) names;              /* of items, for "did you mean"; made when it is needed */
+    VECTOR(const struct operation *) called; /* rules_called; of the first `looked_through` items */
+    size_t looked_through;
 };
 
 struct rule_decision {
@@ -218,8 +220,8 @@ const char *rule_state_name(enum rule_state state);
 /* REGRAFT_USAGE at the position when there is no such rule. */
 regraft_status rules_check_name(struct context *context, struct rules *rules, struct text name,
                                 struct position position);
-/* Whether rules of the stage `fuse` may put calls of the operation into a graph, which may stand for another (ir/operation.h). */
-bool rules_may_call(const struct context *context, const struct rules *rules, const struct operation *operation);
+/* The `index`th operation that a rule of a fusion calls, or that stands in for one of these; NULL behind the last. */
+const struct operation *rules_called(struct context *context, struct rules *rules, size_t index);
 const struct rule *rules_find(const struct rules *rules, struct text name);
 
 /* "cpu", "cuda", "rocm", "cuda-alike"; 0 when there is no such platform. */
