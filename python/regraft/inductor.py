@@ -86,7 +86,33 @@ def _behind(previous, ours):
 
 # ---- where it is put ----
 
-class _Thread:
+class _Place:
+    """Where PyTorch looks for the pass: what stood there before, and the passes of enable() behind it, in any order of leaving."""
+
+    def __init__(self):
+        self.before, self.passes, self.put = None, [], None
+
+    def add(self, ours):
+        found = self.get()
+        if not self.passes or found is not self.put:  # others have set something since then
+            self.before, self.passes = found, []
+        self._show([*self._on(), ours])
+
+    def remove_what_is_off(self):
+        """What others have set since then stays, with ours that are off in it."""
+        left = self._on()
+        if len(left) < len(self.passes) and self.get() is self.put:
+            self._show(left)
+
+    def _on(self):
+        return [ours for ours in self.passes if ours.on]
+
+    def _show(self, passes):
+        self.passes, self.put = passes, functools.reduce(_behind, passes, self.before)
+        self.set(self.put)
+
+
+class _Configuration(_Place):
     """The pass of Inductor's configuration, as this thread sees it."""
 
     @staticmethod
@@ -98,67 +124,76 @@ class _Thread:
         inductor_config.post_grad_custom_post_pass = value
 
 
-class _Process:
-    """The same for all threads that have none of their own: since PyTorch 2.13 an assignment is seen only by the thread that makes
-    it, but what comes from outside, such as the environment, by all."""
+class _OfThread(threading.local, _Configuration):
+    """Since PyTorch 2.13 an assignment is seen only by the thread that makes it."""
 
-    @staticmethod
-    def _entry():
-        entry = getattr(inductor_config, "_config", {}).get("post_grad_custom_post_pass")
-        return entry if isinstance(getattr(entry, "user_override", None), contextvars.ContextVar) else None
 
-    @classmethod
-    def get(cls):
-        entry = cls._entry()
-        return None if entry is None or entry.env_value_default is _UNSET else entry.env_value_default
+class _OfProcess(_Place):
+    """What all threads see that have none of their own: in PyTorch 2.13, what comes from outside, such as the environment."""
 
-    @classmethod
-    def set(cls, value):
-        if entry := cls._entry():
-            entry.env_value_default = _UNSET if value is None else value
+    def __init__(self, entry):
+        super().__init__()
+        self._entry = entry
+
+    def get(self):
+        return None if self._entry.env_value_default is _UNSET else self._entry.env_value_default
+
+    def set(self, value):
+        self._entry.env_value_default = _UNSET if value is None else value
+
+
+def _places():
+    """The place of the process, where PyTorch has one, and that of a thread."""
+    entry = getattr(inductor_config, "_config", {}).get("post_grad_custom_post_pass")
+    if isinstance(getattr(entry, "user_override", None), contextvars.ContextVar):
+        return [_OfProcess(entry), _OfThread()]
+    return [_Configuration()]
 
 
 _UNSET = getattr(torch.utils._config_module, "_UNSET_SENTINEL", None)
 _lock = threading.Lock()
-_enabled = []  # of each enable(): (its pass, [(where it is, what stood there, what was put there)]), the last one on top
-
-
-def _put(where, ours):
-    previous = where.get()
-    put = _behind(previous, ours)
-    where.set(put)
-    return where, previous, put
+_PLACES = _places()
+_enabled = []  # of each enable(): (its thread, its pass), the last one on top
 
 
 def enable(**options):
     """Every torch.compile from now on, in every thread, runs regraft before Inductor's lowering, behind a pass that is set already."""
+    _enable(options)
+
+
+def _enable(options):
     ours = InductorPass(**options)
     library.load()
     with _lock:
-        seen = _Thread.get()
-        places = [_put(_Process, ours)]
-        if _Thread.get() is seen:  # this thread has one of its own, or PyTorch knows no other place
-            places.append(_put(_Thread, ours))
-        _enabled.append((ours, places))
+        seen = _Configuration.get()
+        for place in _PLACES:
+            if _Configuration.get() is seen:  # this thread does not see it yet: it has a pass of its own
+                place.add(ours)
+        _enabled.append((threading.get_ident(), ours))
+    return ours
 
 
 def disable():
-    """Undoes the last enable(). What others have set since then stays."""
+    """Undoes the last enable(), of this thread if there is one. What others have set since then stays."""
     with _lock:
-        if not _enabled:
-            return
-        ours, places = _enabled.pop()
-        ours.on = False
-        for where, previous, put in places:
-            if where.get() is put:
-                where.set(previous)
+        mine = [ours for thread, ours in _enabled if thread == threading.get_ident()]
+        if _enabled:
+            _remove((mine or [_enabled[-1][1]])[-1])
+
+
+def _remove(ours):
+    ours.on = False
+    _enabled[:] = [one for one in _enabled if one[1] is not ours]
+    for place in _PLACES:
+        place.remove_what_is_off()
 
 
 @contextlib.contextmanager
 def enabled(**options):
     """with regraft.enabled(...): enable() and disable() around a block."""
-    enable(**options)
+    ours = _enable(options)
     try:
         yield
     finally:
-        disable()
+        with _lock:
+            _remove(ours)

@@ -1,4 +1,6 @@
 """Models compiled by Inductor with and without regraft: values, and the kernels that only move data."""
+import concurrent.futures
+import contextlib
 import pathlib
 import sys
 import threading
@@ -77,11 +79,9 @@ def test_enable_and_disable():
 
 
 def in_a_thread(action):
-    results = []
-    thread = threading.Thread(target=lambda: results.append(action()))
-    thread.start()
-    thread.join()
-    return results[0]
+    """A new one, which has set nothing in PyTorch's configuration."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(action).result()
 
 
 def test_it_is_enabled_in_every_thread():
@@ -116,12 +116,53 @@ def test_in_threads_at_once():
         for _ in range(50):
             with regraft.enabled():
                 pass
-        return torch._inductor.config.post_grad_custom_post_pass
     other = threading.Thread(target=work)
     other.start()
-    found = work()
+    work()
     other.join()
-    assert found is None or not found.on
+    assert torch._inductor.config.post_grad_custom_post_pass is None
+
+
+def test_in_threads_that_leave_in_the_order_they_came():
+    """Nothing is left behind, also where a thread has a value of its own."""
+    config, one, other = torch._inductor.config, contextlib.ExitStack(), contextlib.ExitStack()
+    config.post_grad_custom_post_pass = None
+    one.enter_context(regraft.enabled())
+    in_a_thread(lambda: other.enter_context(regraft.enabled()))
+    one.close()
+    assert len(passes()) == 1
+    in_a_thread(other.close)
+    assert passes() == [] and config.post_grad_custom_post_pass is None
+
+
+def test_another_thread_undoes_its_own():
+    regraft.enable(pipeline="noop-elim")
+    in_a_thread(regraft.enable)
+    in_a_thread(lambda: (regraft.enable(), regraft.disable()))
+    regraft.disable()
+    assert passes() == [regraft.InductorPass().uuid()]
+    regraft.disable()
+    assert passes() == []
+
+
+def test_a_pass_that_was_there_before_is_there_again():
+    config = torch._inductor.config
+    config.post_grad_custom_post_pass = kept = lambda graph: None
+    regraft.enable()
+    regraft.enable()
+    found = config.post_grad_custom_post_pass
+    regraft.disable()
+    assert config.post_grad_custom_post_pass is not kept and config.post_grad_custom_post_pass is not found
+    regraft.disable()
+    assert config.post_grad_custom_post_pass is kept
+    config.post_grad_custom_post_pass = None
+
+
+def passes():
+    """Those that a thread sees, one by one: PyTorch 2.11 takes no list, so a chain of them stands there."""
+    found = in_a_thread(lambda: torch._inductor.config.post_grad_custom_post_pass)
+    found = [found.first, found.last] if hasattr(found, "first") else found if isinstance(found, list) else [found]
+    return [one.uuid() for one in found if one is not None]
 
 
 def test_behind_a_pass_that_asks_what_the_graph_is_for():
