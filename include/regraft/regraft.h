@@ -179,8 +179,7 @@ typedef struct regraft_copy {
     const char *why;    /* the later reader, the contract, the caller's tensor */
     const char *remedy; /* what would make it unnecessary */
     int own;            /* 1: the model itself asks for it, a change of layout */
-    int inlined; /* 1: what is copied is computed element by element for this copy alone: Inductor computes it in its
-                           place, and no kernel only moves it */
+    int inlined;        /* 1: computed element by element for this copy alone: Inductor computes it in its place */
 } regraft_copy;
 REGRAFT_API size_t regraft_graph_copy_count(const regraft_graph *graph);
 REGRAFT_API regraft_copy regraft_graph_copy(const regraft_graph *graph, size_t index);

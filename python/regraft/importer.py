@@ -46,9 +46,10 @@ def owes_strides(target):
 
 
 OFFSET = torch.ops.aten.sym_storage_offset.default
-# made anew, and perhaps elsewhere, when a graph is placed
-MADE_ANEW = frozenset(["clone", "contiguous", "copy", "_to_copy", "empty", "empty_like", "empty_strided", "new_empty",
-                       "new_empty_strided", "empty_permuted", "reshape", "_unsafe_view"])
+# passes may leave out a copy, and lay the results of the classes elsewhere
+COPIES = frozenset(["aten::clone", "aten::contiguous", "aten::copy", "aten::_to_copy", "aten::lift_fresh_copy", "aten::reshape",
+                    "aten::_unsafe_view", "prims::convert_element_type"])
+LAID_ELSEWHERE = frozenset(["update", "allocate"])
 
 
 def _lies_where_it_was(node):
@@ -62,8 +63,8 @@ def _lies_where_it_was(node):
             if not isinstance(target, torch._ops.OpOverload):
                 return False
             if not any(result.alias_info for result in target._schema.returns):
-                name = target._opname
-                return name not in MADE_ANEW and not name.endswith("_scatter") and "index_" not in name
+                name = str(target._schema).split("(", 1)[0]
+                return name not in COPIES and library.class_of(name) not in LAID_ELSEWHERE
         if first is None:
             return False
         node = first

@@ -61,6 +61,7 @@ _FUNCTIONS = {
     "regraft_contract_add": (c_int, [c_void_p, c_char_p]),
     "regraft_default_pipeline": (c_char_p, []),
     "regraft_operation_schema": (c_char_p, [c_void_p, c_size_t]),
+    "regraft_operation_class": (c_char_p, [c_void_p, c_size_t]),
     "regraft_pass_name": (c_char_p, [c_size_t]),
     "regraft_graph_run": (c_int, [c_void_p, c_char_p, POINTER(RunOptions)]),
     "regraft_graph_print": (c_char_p, [c_void_p]),
@@ -309,6 +310,16 @@ def known_operations():
 def schema_of(name):
     """The schema in the built-in table of an operation "_C.rotary_embedding.default"."""
     return _schemas()[name.removesuffix(".default").replace(".", "::", 1)]
+
+
+@functools.cache
+def _classes():
+    return dict(zip(_schemas(), _all("regraft_operation_class"), strict=True))
+
+
+def class_of(name):
+    """What the built-in table says that the operation "aten::slice_scatter" does, "update" for one; None of others."""
+    return _classes().get(name)
 
 
 @functools.cache

@@ -44,7 +44,9 @@ def test_what_may_be_made_elsewhere_is_not_asked_where_it_lies():
         return call(operator.getitem, (wrapped, 1))
     stay = [x, call(aten.mm.default, (x, x))]
     made = [call(aten.clone.default, (x,)), call(aten.empty.memory_format, ([4, 4],)),
-            call(aten.slice_scatter.default, (x, x)), call(aten.index_put.default, (x, [x], x))]
+            call(aten.slice_scatter.default, (x, x)), call(aten.index_put.default, (x, [x], x)),
+            call(aten.scatter.src, (x, 0, x, x)), call(aten.scatter_add.default, (x, 0, x, x)),
+            call(torch.ops.prims.convert_element_type.default, (x, torch.float32)), call(aten.lift_fresh_copy.default, (x,))]
     for value, expected in [*((node, True) for node in stay), *((node, False) for node in made)]:
         part = call(operator.getitem, (call(aten.split.Tensor, (value, 2)), 0))
         for node in (value, part, rotated(value), call(aten.slice.Tensor, (rotated(part), 0, 1, 2))):
