@@ -135,7 +135,7 @@ bool node_copies_inline(const struct node *copy) {
     const struct node *value = value_as_node(&copy->arguments[1]);
     while (value && value->users && !value->users->use.next) {
         if (node_is_pointwise(value) || node_is(value, operation_aten_full_default)) return true;
-        bool view = value->kind == node_call && value->operation && value->operation->class == class_view;
+        bool view = node_has_class(value, class_view);
         value = view ? value_as_node(node_argument(value, 0)) : NULL;
     }
     return false;

@@ -265,4 +265,9 @@ static inline bool node_is(const struct node *node, enum operation_id id) {
     return node->operation && node->operation->id == id;
 }
 
+/* Whether the node is a call of an operation of the class. */
+static inline bool node_has_class(const struct node *node, enum operation_class class) {
+    return node->kind == node_call && node->operation && node->operation->class == class;
+}
+
 #endif

@@ -134,7 +134,7 @@ static regraft_status infer_getitem(struct inference *inference) {
                         TEXT_ARGS(node->name), TEXT_ARGS(source->name));
         return REGRAFT_OK;
     }
-    if (index < 0 && source->kind == node_call && source->operation && source->operation->class == class_higher)
+    if (index < 0 && node_has_class(source, class_higher))
         return fail(&inference->context->diagnostics, REGRAFT_REJECTED, node->position,
                     "%.*s: item %lld of %.*s; items of a functionalised call are counted from 0", TEXT_ARGS(node->name),
                     (long long)index, TEXT_ARGS(source->name));

@@ -113,7 +113,7 @@ static struct node *offset_source(const struct node *root) {
         bool functionalized = call && node_is_functionalized_call(call);
         return functionalized ? value_as_node(functionalized_item(call, root->arguments[1].integer)) : NULL;
     }
-    bool update = root->kind == node_call && root->operation && root->operation->class == class_update;
+    bool update = node_has_class(root, class_update);
     return update ? value_as_node(node_argument(root, 0)) : NULL;
 }
 
@@ -241,8 +241,7 @@ static regraft_status call_place(struct memory *memory, struct node *node, struc
 static regraft_status getitem_place(struct memory *memory, struct node *node, struct place *result) {
     struct node *source = value_as_node(&node->arguments[0]);
     if (!source) return REGRAFT_OK;
-    if (source->kind == node_call && source->operation && source->operation->class == class_view)
-        return view_place(memory, node, source, node->arguments[1].integer, result);
+    if (node_has_class(source, class_view)) return view_place(memory, node, source, node->arguments[1].integer, result);
     *result = item_place(memory, node, source);
     bool unknown = source->kind == node_method || returns_arguments(source) ||
                    (source->kind == node_call && node_has_effect(source) && !node_is_functionalized_call(source));

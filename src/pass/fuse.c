@@ -515,7 +515,7 @@ static regraft_status apply(struct fusing *fusing, struct matcher *matcher, matc
 static bool is_returned(const struct node *value) {
     for (const struct value *use = value->users; use; use = use->use.next) {
         const struct node *user = use->use.user;
-        bool view = user->kind == node_call && user->operation && user->operation->class == class_view;
+        bool view = node_has_class(user, class_view);
         if (user->kind == node_output) return true;
         if ((view || user->kind == node_getitem || user->kind == node_rename) && is_returned(user)) return true;
     }

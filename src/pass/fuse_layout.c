@@ -4,10 +4,6 @@
 #include "ir/infer.h"
 #include "pass/fuse.h"
 
-static bool is_view(const struct node *node) {
-    return node->kind == node_call && node->operation && node->operation->class == class_view;
-}
-
 /* Whether strides of the node's argument decide what it computes, or who gets it could ask for them. */
 static bool asks_for_strides(const struct node *node) {
     if (node->kind == node_output || node->kind == node_method || node->kind == node_operator) return true;
@@ -23,7 +19,8 @@ static bool layout_matters(const struct node *value) {
     for (const struct value *use = value->users; use; use = use->use.next) {
         const struct node *user = use->use.user;
         if (asks_for_strides(user)) return true;
-        if ((is_view(user) || user->kind == node_getitem || user->kind == node_rename) && layout_matters(user))
+        if ((node_has_class(user, class_view) || user->kind == node_getitem || user->kind == node_rename) &&
+            layout_matters(user))
             return true;
     }
     return false;
@@ -73,9 +70,8 @@ static void allow_copy(struct graph *graph, struct node *node) {
 
 /* Whether the node's type follows from where its arguments lie. What computes chooses its strides itself. */
 static bool follows_layout(const struct node *node) {
-    return is_view(node) || node->kind == node_getitem || node->kind == node_rename ||
-           node_is_functionalized_call(node) ||
-           (node->kind == node_call && node->operation && node->operation->class == class_update);
+    return node_has_class(node, class_view) || node->kind == node_getitem || node->kind == node_rename ||
+           node_is_functionalized_call(node) || node_has_class(node, class_update);
 }
 
 regraft_status fuse_retype_users(struct graph *graph, struct node *node, struct arena *scratch) {

@@ -328,7 +328,7 @@ regraft_status pass_place(struct graph *graph, struct arena *scratch) {
             TRY(place_call(&placing, node));
         else if (node_is(node, operation_higher_order_auto_functionalized_v2))
             leave_functional(&placing, node, "unify-functionalized has not rewritten it");
-        else if (node->kind == node_call && node->operation && node->operation->class == class_update)
+        else if (node_has_class(node, class_update))
             TRY(place_update(&placing, node));
         else if (placing_is_write_back(&placing, node))
             TRY(place_write_back(&placing, node));

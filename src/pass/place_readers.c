@@ -26,7 +26,7 @@ static void stop(struct moving *moving, const char *format, const struct node *n
 
 /* Stops where the node has to stay. */
 static void check_node(struct moving *moving, const struct node *node) {
-    bool update = node->kind == node_call && node->operation && node->operation->class == class_update;
+    bool update = node_has_class(node, class_update);
     if (node == moving->writer)
         stop(moving, "it needs what %.*s makes", node);
     else if (update)
@@ -92,10 +92,7 @@ static void make_room(struct placing *placing, struct node *writer, const struct
     give_up(&moving);
 }
 
-static bool is_view(const struct node *node) {
-    return node->kind == node_getitem ||
-           (node->kind == node_call && node->operation && node->operation->class == class_view);
-}
+static bool is_view(const struct node *node) { return node->kind == node_getitem || node_has_class(node, class_view); }
 
 struct reading {
     struct placing *placing;
@@ -183,7 +180,7 @@ regraft_status place_readers(struct graph *graph, struct arena *scratch, struct 
     *kept_behind = placing.kept_behind;
     for (struct node *node = graph->first; node; node = node->next) {
         if (node_is(node, operation_higher_order_auto_functionalized)) make_room_for_call(&placing, node);
-        bool update = node->kind == node_call && node->operation && node->operation->class == class_update;
+        bool update = node_has_class(node, class_update);
         if (update && node->type->kind == type_tensor && !graph->order_stays) TRY(make_room_for_update(&placing, node));
     }
     return REGRAFT_OK;

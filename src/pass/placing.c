@@ -196,7 +196,7 @@ const char *placing_new_alias(struct placing *placing, const struct node *result
 /* ---- copies ---- */
 
 bool placing_is_unwritten(struct placing *placing, const struct node *value) {
-    bool allocation = value->kind == node_call && value->operation && value->operation->class == class_allocate;
+    bool allocation = node_has_class(value, class_allocate);
     return allocation && value->index < placing->limit && !placing->written[value->index];
 }
 
@@ -350,7 +350,7 @@ regraft_status placing_replace(struct placing *placing, struct node *node, struc
 struct node *placing_putting_update(const struct node *item) {
     for (const struct value *use = item->users; use; use = use->use.next) {
         struct node *user = use->use.user;
-        bool update = user->kind == node_call && user->operation && user->operation->class == class_update;
+        bool update = node_has_class(user, class_update);
         if (update && use == node_argument(user, 1) && user->users) return user;
     }
     return NULL;
@@ -363,7 +363,7 @@ static struct node *copied_base(struct placing *placing, const struct node *call
     struct context *context = placing->graph->context;
     struct node *base = value_as_node(node_argument(update, 0));
     *lowest = update;
-    while (base && base->kind == node_call && base->operation && base->operation->class == class_update) {
+    while (base && node_has_class(base, class_update)) {
         struct update_place written;
         const struct place *own = memory_place(placing->memory, base);
         if (memory_update(placing->memory, base, &written) != REGRAFT_OK || !written.exact || !own->exact) return NULL;
@@ -435,7 +435,7 @@ regraft_status placing_destination(struct placing *placing, struct node *call, s
 
 static bool is_layout_copy(const struct node *node) {
     if (node_is(node, operation_aten_clone_default)) return true;
-    bool view = node->kind == node_call && node->operation && node->operation->class == class_view;
+    bool view = node_has_class(node, class_view);
     return view && node->window_count == 1 && node->settled && node->type->kind == type_tensor;
 }
 

@@ -34,15 +34,14 @@ static bool has_kernel_of_its_own(enum operation_id id) {
 }
 
 static bool is_noted(const struct node *node) {
-    return node->kind == node_call && node->operation && node->operation->class == class_compute &&
-           node->type->kind == type_tensor && !has_kernel_of_its_own(node->operation->id);
+    return node_has_class(node, class_compute) && node->type->kind == type_tensor &&
+           !has_kernel_of_its_own(node->operation->id);
 }
 
 /* What the value is a view of, by its spelling; NULL when it is none. */
 static const struct node *viewed(const struct node *node) {
     if (node->kind == node_getitem) node = value_as_node(&node->arguments[0]);
-    bool view = node && node->kind == node_call && node->operation && node->operation->class == class_view &&
-                !node_is(node, operation_aten_as_strided_default);
+    bool view = node && node_has_class(node, class_view) && !node_is(node, operation_aten_as_strided_default);
     return view ? value_as_node(node_argument(node, 0)) : NULL;
 }
 

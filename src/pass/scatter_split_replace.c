@@ -71,10 +71,9 @@ static bool same_layout(struct forwarding *forwarding, const struct type *a, con
 static bool is_view(const struct node *node) {
     if (node->kind == node_getitem) {
         const struct node *call = value_as_node(&node->arguments[0]);
-        return call && call->kind == node_call && call->operation && call->operation->class == class_view;
+        return call && node_has_class(call, class_view);
     }
-    return node->kind == node_call && node->operation && node->operation->class == class_view &&
-           !node->operation->schema.returns[0].list;
+    return node_has_class(node, class_view) && !node->operation->schema.returns[0].list;
 }
 
 /* What a view, or the call whose item it is, is a view of. */
@@ -112,7 +111,7 @@ static regraft_status copy_on(struct forwarding *forwarding, struct node *view, 
 static bool reaches(const struct node *node, const struct node *root) {
     size_t steps = 0;
     while (node && node != root && steps++ < chain_most_nodes) {
-        bool call = node->kind == node_call && node->operation && node->operation->class == class_view;
+        bool call = node_has_class(node, class_view);
         if (!call && node->kind != node_getitem) return false;
         if (node->argument_count == 0 || node->arguments[0].kind != value_node) return false;
         node = viewed(node);
@@ -508,7 +507,7 @@ regraft_status pass_scatter_split_replace(struct graph *graph, struct arena *scr
     remember_results(&forwarding);
     for (struct node *node = graph->first, *next; node; node = next) {
         next = node->next;
-        if (node->kind == node_call && node->operation && node->operation->class == class_update)
+        if (node_has_class(node, class_update))
             TRY(simplify_update(&forwarding, node));
         else if (is_view(node))
             TRY(forward_read(&forwarding, node));

@@ -115,7 +115,7 @@ static bool makes_fresh_memory(const struct node *maker) {
 static bool may_copy(struct node *node) {
     struct window *windows;
     size_t count;
-    bool view = node->kind == node_call && node->operation && node->operation->class == class_view;
+    bool view = node_has_class(node, class_view);
     if (!view || node->type->kind != type_tensor || node_windows(node, &windows, &count) != REGRAFT_OK) return false;
     return count == 1 && windows[0].kind == window_unknown;
 }

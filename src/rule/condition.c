@@ -71,7 +71,7 @@ static const struct value *outside_reader(const struct match *match, const struc
                                           const struct matcher *matcher) {
     for (const struct value *use = value->users; use; use = use->use.next) {
         const struct node *user = use->use.user;
-        bool view = user->kind == node_call && user->operation && user->operation->class == class_view;
+        bool view = node_has_class(user, class_view);
         if (view || user->kind == node_getitem || user->kind == node_rename) {
             const struct value *behind = outside_reader(match, user, wanted, matcher);
             if (behind) return behind;

@@ -130,8 +130,8 @@ enum answer match_view(struct matcher *matcher, size_t index, size_t result, str
 static void add_views(struct matcher *matcher, struct node *node, node_list *list) {
     for (struct value *use = node->users; use; use = use->use.next) {
         struct node *user = use->use.user;
-        bool view = (user->kind == node_call && user->operation && user->operation->class == class_view) ||
-                    (user->kind == node_getitem && view_source(user)) || user->kind == node_rename;
+        bool view = node_has_class(user, class_view) || (user->kind == node_getitem && view_source(user)) ||
+                    user->kind == node_rename;
         if (!view || (user->kind == node_call && use != &user->arguments[0])) continue;
         if (user->type->kind == type_tensor) vector_push(matcher->arena, list, user);
         add_views(matcher, user, list);

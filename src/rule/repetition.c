@@ -174,8 +174,8 @@ static bool rows_do(const struct node *node, enum repetition repetition, int dep
     if (repetition == repetition_halves && (joined(node, (int64_t)last, 2) || repeats_last_twice(node))) return true;
     int64_t doubled = is_reshape(node) ? doubled_dimension(node, repetition) : -1;
     if (doubled >= 0 && constant_along(argument_node(node, 0), (size_t)doubled, depth + 1)) return true;
-    return node->kind == node_call && node->operation && node->operation->class == class_view &&
-           has_rows_of_argument(node) && rows_do(argument_node(node, 0), repetition, depth + 1);
+    return node_has_class(node, class_view) && has_rows_of_argument(node) &&
+           rows_do(argument_node(node, 0), repetition, depth + 1);
 }
 
 static bool rows_halve(const struct node *node, size_t dimension, int depth) {

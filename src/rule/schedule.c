@@ -52,8 +52,7 @@ static bool find_last(struct matcher *matcher, struct match *match) {
 static const struct node *other_reader(const struct match *match, const struct node *value) {
     for (const struct value *use = value->users; use; use = use->use.next) {
         const struct node *user = use->use.user;
-        bool view = (user->kind == node_call && user->operation && user->operation->class == class_view) ||
-                    user->kind == node_rename;
+        bool view = node_has_class(user, class_view) || user->kind == node_rename;
         const struct node *reader = match_has_call(match, user) ? NULL : view ? other_reader(match, user) : user;
         if (reader) return reader;
     }
