@@ -66,12 +66,23 @@ static symint annotated_size(const struct view *view, size_t dimension) {
     return type && type->kind == type_tensor && dimension < type->layout.rank ? type->layout.sizes[dimension] : NULL;
 }
 
-/* Whether the annotation shows that [start, end) lies inside the dimension: its size is end - start, not less. */
+/* Whether symbols decide how long [first, last) is, as annotated or not. */
+static bool known_length(const struct view *view, size_t dimension, symint first, symint last) {
+    symint annotated = annotated_size(view, dimension);
+    return annotated && last &&
+           symint_equal(view->symbols, annotated, symint_subtract(view->symbols, last, first)) != answer_unknown;
+}
+
+/* Whether the annotation, which holds of each size and so is not negative, shows that no bound is clamped: it is end - start.
+ * Behind the last element or before the first one, clamping would give another length, or 0. Where start and end could lie there
+ * together, it must be more than 0; with a start at 0, or the dimension's own end, they cannot. */
 static bool annotated_unclamped(const struct view *view, size_t dimension, symint start, symint end) {
-    symint size = annotated_size(view, dimension), zero = constant(view, 0);
-    return size && symint_less_equal(view->symbols, zero, start) == answer_yes &&
-           symint_less(view->symbols, zero, size) == answer_yes &&
-           symint_equal(view->symbols, size, symint_subtract(view->symbols, end, start)) == answer_yes;
+    struct symbols *symbols = view->symbols;
+    symint annotated = annotated_size(view, dimension), zero = constant(view, 0);
+    if (!annotated || symint_equal(symbols, annotated, symint_subtract(symbols, end, start)) != answer_yes)
+        return false;
+    if (symint_is(start, 0) || symint_equal(symbols, end, view->input->sizes[dimension]) == answer_yes) return true;
+    return symint_less_equal(symbols, zero, start) == answer_yes && symint_less(symbols, zero, annotated) == answer_yes;
 }
 
 static void cut(struct view *view, struct window *window, size_t dimension, symint start, symint length, int64_t step) {
@@ -92,12 +103,14 @@ static regraft_status slice(struct view *view) {
     symint size = view->input->sizes[dimension], start = integer_named(view, "start"), end = integer_named(view, "end");
     if (!start) start = constant(view, 0);
     if (!end || symint_is(end, INT64_MAX)) end = size; /* as torch.fx spells x[a:] */
-    symint first = start, last = end;
-    if (step != 1 || !annotated_unclamped(view, dimension, start, end)) {
-        first = clamp(view, start, constant(view, 0), size);
-        last = first ? clamp(view, end, first, size) : NULL;
-        if (!last) return REGRAFT_OK;
+    symint first = clamp(view, start, constant(view, 0), size), last = first ? clamp(view, end, first, size) : NULL;
+    if (step == 1 && !known_length(view, dimension, first, last)) {
+        symint from = from_start(view, start, size), to = from_start(view, end, size);
+        start = from ? from : start;
+        end = to ? to : end;
+        if (annotated_unclamped(view, dimension, start, end)) first = start, last = end;
     }
+    if (!last) return REGRAFT_OK;
     symint length = symint_subtract(view->symbols, last, first);
     if (step != 1) {
         length = symint_add(view->symbols, length, constant(view, step - 1));

@@ -180,6 +180,29 @@ def complex_numbers(x, w):
     return z * 2, y, torch.full((2,), 2 ** 64 - 1, dtype=torch.uint64).to(torch.float64)
 
 
+def all_but_the_first_doubled(x):
+    x[1:].mul_(2)
+    return x
+
+
+SHIFTED = {"behind the first": lambda x: x[1:] * 2, "before the last": lambda x: x[:-1] * 2, "the last three": lambda x: x[-3:] * 2,
+           "neighbours": lambda x: x[1:] - x[:-1], "half": lambda x: x[:len(x) // 2] * 2, "written": lambda x: all_but_the_first_doubled(x * 3)}
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_slices_of_symbolic_rows(name):
+    """How many there are is told by what PyTorch says of the result: nothing else says that there is a row at all."""
+    def model(q, k, positions):
+        rows = SHIFTED[name](k)
+        q, k = q * 2, k * 2
+        OPS.rotate(q, k, positions)
+        return q, k, rows
+    arguments = [torch.randn(6, 8), torch.randn(6, 4), torch.arange(6)]
+    graphs = Graphs()
+    assert_same(run(model, arguments), graphs.run(model, arguments, dynamic=True))
+    assert graphs.records[0].outcome == "changed", graphs.records[0]
+
+
 @pytest.mark.parametrize("model", [chosen_rows, rows_of_a_number, branches, complex_numbers], ids=lambda model: model.__name__)
 def test_what_the_data_decides(model):
     """Sizes that a call gives, numbers, and parts of the program; numbers that no C type holds."""
