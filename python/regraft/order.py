@@ -60,11 +60,10 @@ def _value(node):
     """A value like the node's in memory of its own; None where Inductor cannot be asked for its strides: symbols that only data
     decide have no order."""
     value = node.meta.get("val")
-    strides = value.stride() if isinstance(value, FakeTensor) and value.layout is torch.strided else ()
-    if not strides or free_unbacked_symbols(value):
+    if not isinstance(value, FakeTensor) or value.layout is not torch.strided or free_unbacked_symbols(value):
         return None
     with value.fake_mode:
-        return torch.empty_strided(value.shape, strides, dtype=value.dtype, device=value.device)
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
 
 
 def _spelled(node, value, added):
@@ -132,21 +131,38 @@ def late(graph, calls, removed):
     return found.found
 
 
+def _ordered(node, value, added):
+    """Asks for the strides that the value has anyway. The node that stands for it."""
+    strides = _spelled(node, value, added)
+    with node.graph.inserting_after(added[-1] if added else node):
+        added.append(node.graph.call_function(torch.ops.prims.inductor_force_stride_order.default, (node, strides)))
+    return added[-1]
+
+
+def _copied(node, value, added):
+    """Of one element any order is the one asked for, and Inductor makes nothing; a copy is made where it stands."""
+    graph, options = node.graph, {"dtype": value.dtype, "device": value.device}
+    with graph.inserting_after(node):
+        memory = graph.call_function(torch.ops.aten.empty_strided.default, (list(value.shape), list(value.stride())), options)
+    with graph.inserting_after(memory):
+        copy = graph.call_function(torch.ops.aten.copy_.default, (memory, node))
+    copy.meta.update(node.meta, val=value)
+    added += memory, copy
+    return memory
+
+
 def pin(graph, values):
     """Has each of them made where it stands; what follows takes the node that asks for it for the value. (These nodes, what undoes
     it, last first.)"""
     pins, undo = [], []
     for node, value in values.items():
         added = []
-        strides = _spelled(node, value, added)
-        with graph.inserting_after(added[-1] if added else node):
-            pinned = graph.call_function(torch.ops.prims.inductor_force_stride_order.default, (node, strides))
-        added.append(pinned)
+        pinned = (_copied if type(value.numel()) is int and value.numel() == 1 else _ordered)(node, value, added)
         pinned.meta.update(node.meta, val=value)
         node.replace_all_uses_with(pinned, delete_user_cb=lambda user, added=added: user not in added)
 
         def back(node=node, pinned=pinned, added=added):
-            pinned.replace_all_uses_with(node)
+            pinned.replace_all_uses_with(node, delete_user_cb=lambda user: user not in added)
             for one in reversed(added):
                 graph.erase_node(one)
         pins += added

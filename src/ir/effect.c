@@ -130,6 +130,15 @@ bool node_is_pointwise(const struct node *node) {
            operation->infer == infer_pointwise_rounded || operation->infer == infer_pointwise_bool;
 }
 
+bool node_is_generated(const struct node *node) {
+    static const char *const namespaces[] = {"aten.", "prims.", "vllm_ir.", NULL};
+    if (node->kind != node_call || !text_starts_with_any(node->target, namespaces)) return false;
+    if (!node->operation) return true;
+    regraft_status (*infer)(struct inference *) = node->operation->infer;
+    return infer != infer_mm && infer != infer_matmul && infer != infer_linear && infer != infer_grouped_mm &&
+           infer != infer_attention && infer != infer_attention_first;
+}
+
 bool node_copies_inline(const struct node *copy) {
     if (!node_is(copy, operation_aten_copy__default)) return false;
     const struct node *value = value_as_node(&copy->arguments[1]);

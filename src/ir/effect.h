@@ -28,6 +28,9 @@ bool node_is_random(const struct node *node);
 bool node_has_effect(const struct node *node);
 /* Does it compute each element from the elements at the same place of its arguments? */
 bool node_is_pointwise(const struct node *node);
+/* Whether a compiler that generates code computes the call in code of its own, together with its neighbours: any operation of ATen but
+ * matrix products and attention. Others run a kernel of their own, and what they read is in memory before. */
+bool node_is_generated(const struct node *node);
 /* Whether the call copies a value that is computed element by element for it alone: a compiler that generates code computes
  * it where it is put. Views may stand between. */
 bool node_copies_inline(const struct node *copy);

@@ -125,6 +125,25 @@ static bool overwrites_nothing_read(struct moving *moving) {
     return true;
 }
 
+static void move_users(struct moving *moving, struct node *value) {
+    for (struct value *use = value->users; moving->possible && use; use = use->use.next) {
+        struct node *user = use->use.user;
+        if (is_view(user))
+            move_users(moving, user);
+        else if (node_is_generated(user))
+            move(moving, user);
+    }
+}
+
+/* Plans to move a reader with all that is computed from it, up to the calls of other kernels and the results: those need it in
+ * memory anyway. Left behind, any of that could be computed by the code that computes the reader, from memory that is there
+ * already; in front it would be a value more, in memory. */
+static void move_with_users(struct moving *moving, struct node *reader) {
+    move(moving, reader);
+    for (size_t i = 0; moving->possible && i < moving->count; i++)
+        if (!is_view(moving->nodes[i])) move_users(moving, moving->nodes[i]);
+}
+
 /* Moves each that computes from `value` or a view of it, where that lies apart from what the call will write. */
 static void lift_readers(struct placing *placing, struct node *call, struct node *value) {
     for (struct value *use = value->users; use; use = use->use.next) {
@@ -134,9 +153,9 @@ static void lift_readers(struct placing *placing, struct node *call, struct node
                 lift_readers(placing, call, user);
             continue;
         }
-        if (user->order <= call->order) continue;
+        if (user->order <= call->order || !node_is_generated(user)) continue;
         struct moving moving = {.placing = placing, .writer = call, .possible = true};
-        move(&moving, user);
+        move_with_users(&moving, user);
         if (moving.possible && overwrites_nothing_read(&moving))
             carry_out(&moving, "writes beside what is read");
         else

@@ -103,11 +103,16 @@ def tool(*arguments, check=True):
     return subprocess.run([TOOL, *map(str, arguments)], capture_output=True, text=True, check=check)
 
 
-def audits():
-    """What `audit` says of each graph that this process compiled with Inductor."""
+def trace_log():
+    """What PyTorch wrote of all compilations of this process."""
     logs = glob.glob(f"{TRACE}/*")
     assert len(logs) == 1, logs
-    return json.loads(tool("audit", "--format=json", logs[0]).stdout)["graphs"]
+    return logs[0]
+
+
+def audits():
+    """What `audit` says of each graph that this process compiled with Inductor."""
+    return json.loads(tool("audit", "--format=json", trace_log()).stdout)["graphs"]
 
 
 def caught(action):

@@ -1,6 +1,7 @@
 """Models compiled by Inductor with and without regraft: values, and the kernels that only move data."""
 import concurrent.futures
 import contextlib
+import json
 import pathlib
 import sys
 import threading
@@ -8,7 +9,7 @@ import threading
 import pytest
 import torch
 from models import MODELS, OPS, inputs
-from support import assert_same, audits, run
+from support import assert_same, audits, run, tool, trace_log
 
 import regraft
 
@@ -34,6 +35,41 @@ def test_what_is_only_moved_are_the_copies_of_the_report(name):
     moved = sum(not copy.inlined for copy in record.copies)
     assert sum(graph["totals"]["stores"]["moves"] for graph in found) == moved, (found, record)
     assert sum(map(moving, found)) <= moved, (found, record)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_buffer_more_than_planned(name, tmp_path):
+    """`regraft plan` of the graph as it came beside what Inductor's code allocates."""
+    start = len(audits_or_none())
+    with regraft.enabled():
+        compiled(name)
+    graph = tmp_path / "graph.txt"
+    regraft.save_graph(graph)
+    planned = [buffer for buffer in planned_of(f"--ops={graph}.ops", graph)["buffers"] if buffer["kind"] != "input"]
+    allocated = [planned_of(f"--graph={number}", trace_log())["inductor"] for number in range(start, len(audits()))]
+    assert sum(code["unknown"] for code in allocated) == 0
+    assert sum(code["allocations"] for code in allocated) <= len(planned), (allocated, planned)
+    assert sum(int(code["bytes"]) for code in allocated) <= sum(int(buffer["bytes"]) for buffer in planned), (allocated, planned)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_kernel_more_than_without_it(name):
+    """But for a copy where a reader of old contents keeps its order, which Inductor alone makes of more, together with others."""
+    def launches(start):
+        return sum(sum(graph["totals"]["launches"].values()) for graph in audits()[start:])
+
+    start = len(audits_or_none())
+    compiled(name)
+    without, start = launches(start), len(audits())
+    torch._dynamo.reset()
+    with regraft.enabled():
+        compiled(name)
+    kept = sum("keep their order" in copy.why for copy in regraft.report().graphs[-1].own(False))
+    assert launches(start) <= without + kept
+
+
+def planned_of(*arguments):
+    return json.loads(tool("plan", "--format=json", *arguments).stdout)
 
 
 def test_the_pass_as_an_option_and_behind_another_one():

@@ -65,6 +65,47 @@ def twofold(x, w, positions, table):
     return old, k
 
 
+def one_element(x, w, positions, table):
+    """Inductor makes nothing of one element for the order of its strides."""
+    k = x @ w[:, RANK:]
+    old = (k[0, 1] * 2).sigmoid()
+    C.rotary_embedding(positions, k, None, WIDTH, table, True)
+    return old, k
+
+
+def wide(x, w, positions, table):
+    """The norm is computed in another type than what it reads."""
+    kv = x @ w
+    c, k = kv.split([RANK, WIDTH], -1)
+    c = norm(c.double()).to(x.dtype)
+    C.rotary_embedding(positions, k, None, WIDTH, table, True)
+    return c, k
+
+
+def multiplied(x, w, positions, table):
+    """A kernel of its own reads the norm."""
+    kv = x @ w
+    c, k = kv.split([RANK, WIDTH], -1)
+    C.rotary_embedding(positions, k, None, WIDTH, table, True)
+    return norm(c.double()).to(x.dtype) @ table[:RANK], k
+
+
+def gate(x, w, positions, table):
+    """The gate is computed with what it is multiplied with, which the call comes before."""
+    kv = x @ w
+    c, k = kv.split([RANK, WIDTH], -1)
+    C.rotary_embedding(positions, k, None, WIDTH, table, True)
+    return torch.sigmoid(c) * (k @ w[:WIDTH, :RANK]), k
+
+
+def converted(x, w, positions, table):
+    """The same, converted before: the larger value need not be in memory."""
+    kv = x @ w
+    c, k = kv.split([RANK, WIDTH], -1)
+    C.rotary_embedding(positions, k, None, WIDTH, table, True)
+    return c.double() * 2 + (k @ w[:WIDTH, :RANK]).double(), k
+
+
 def inputs():
     generator = torch.Generator().manual_seed(1)
     angles = torch.rand(32, WIDTH // 2, generator=generator) * 6
@@ -73,7 +114,8 @@ def inputs():
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("model, pinned", [(beside, 1), (before, 1), (twofold, 1), (used_by_the_call, 0), (used_before, 0), (apart, 0)])
+@pytest.mark.parametrize("model, pinned", [(beside, 1), (before, 1), (twofold, 1), (wide, 1), (multiplied, 1), (gate, 0), (converted, 0),
+                                           (one_element, 0), (used_by_the_call, 0), (used_before, 0), (apart, 0)])
 def test_what_is_pinned(model, pinned, dynamic):
     expected, graphs = run(model, inputs()), Graphs()
     assert_same(expected, graphs.run(model, inputs(), dynamic=dynamic))
@@ -84,7 +126,8 @@ def test_what_is_pinned(model, pinned, dynamic):
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize("model, locality", [(beside, True), (beside, False), (before, True), (before, False), (twofold, False)])
+@pytest.mark.parametrize("model, locality", [(beside, True), (beside, False), (before, True), (before, False), (twofold, False),
+                                             (wide, True), (wide, False), (one_element, False)])
 def test_it_is_computed_before_the_call(model, locality, dynamic):
     expected, tokens = run(model, inputs()), len(inputs()[0]) if dynamic else None
     with regraft.enabled(), torch._inductor.config.patch(reorder_for_locality=locality), torch.no_grad():
@@ -93,3 +136,19 @@ def test_it_is_computed_before_the_call(model, locality, dynamic):
     body = code[code.index("def call("):]
     assert body.index("cpp_fused") < body.index("rotary_embedding"), body
     assert "cpp_fused" not in body[body.index("torch.ops._C.rotary_embedding"):], body
+
+
+@pytest.mark.parametrize("model", [beside, wide, multiplied, gate, converted, before, apart, used_before])
+def test_nothing_is_computed_or_kept_apart_for_it(model):
+    """Not a kernel nor a buffer more than without regraft."""
+    def counted():
+        torch._dynamo.reset()
+        with torch.no_grad():
+            _, (code,) = run_and_get_code(lambda: run(torch.compile(model), inputs()))
+        body = code[code.index("def call("):]
+        return sum(line.strip().startswith("cpp_fused") for line in body.splitlines()), body.count("= empty_strided_cpu(")
+
+    kernels, buffers = counted()
+    with regraft.enabled():
+        found = counted()
+    assert found[0] <= kernels and found[1] <= buffers, (found, kernels, buffers)
