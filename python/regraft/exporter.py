@@ -226,7 +226,34 @@ class Exporter:
                     user.args, user.kwargs = old
                 self.undo.append(back)
                 user.replace_input_with(node, empty)
+            self._keep_apart(copy, empty)
             self.dead.append(node)
+
+    # ---- copies ----
+
+    def _keep_copies_apart(self, nodes):
+        for node in nodes:
+            if node.target is torch.ops.aten.copy_.default and node in self.new:
+                to = node.args[0]
+                self._keep_apart(node, to if to in self.new and to.target in ALLOCATIONS else None)
+
+    def _keep_apart(self, copy, allocated):
+        """Inductor's copy_ of a whole buffer to a whole one copies nothing: from there on both are names of one memory (mutate_to). Through
+        a view it copies. So a whole buffer that is copied into new memory is read through a view of it, and other memory, but for the
+        graph's inputs, is written through one."""
+        index = 0 if allocated is None else 1
+        seen, old = copy.args[index], copy.args
+        if (index == 0 and seen.op == "placeholder") or order.is_part(seen):
+            return
+        with self.graph.inserting_before(copy):
+            view = self.graph.call_function(torch.ops.aten.permute.default, (seen, list(range(seen.meta["val"].dim()))))
+        self.undo.append(lambda: self.graph.erase_node(view))
+        view.meta["val"] = seen.meta["val"]
+
+        def back():
+            copy.args = old
+        self.undo.append(back)
+        copy.update_arg(index, view)
 
     # ---- all ----
 
@@ -245,6 +272,7 @@ class Exporter:
             self._propagate(changed)
             if not self.keep_clones:
                 self._respell_clones([node for node, _ in changed])
+            self._keep_copies_apart([node for node, _ in changed])
             self._check_removed()
         except BaseException:
             for step in reversed(self.undo):
@@ -264,6 +292,8 @@ class Exporter:
                     raise Unsupported(f"{node.name} was removed, but {user.name} uses it")
 
 
+# What makes memory whose contents nobody relies on.
+ALLOCATIONS = (torch.ops.aten.empty_strided.default, torch.ops.aten.empty_like.default, torch.ops.aten.empty.memory_format)
 # What a new node takes from the one that it stands for.
 TRACE_KEYS = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "original_aten")
 

@@ -8,7 +8,7 @@ import operator
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
 
 # Namespaces of operations that Inductor computes itself; vLLM's own representation becomes such operations later.
 NAMESPACES = ("aten", "prims", "vllm_ir")
@@ -40,6 +40,13 @@ def _owner(node):
     while node.op == "call_function" and _is_view(node) and isinstance(node.args[0], torch.fx.Node):
         node = node.args[0]
     return node
+
+
+def is_part(node):
+    """Whether a view surely shows less than the memory that it lies in: Inductor drops views of all."""
+    value, whole = node.meta.get("val"), _owner(node).meta.get("val")
+    return (isinstance(value, FakeTensor) and isinstance(whole, FakeTensor) and value.dtype == whole.dtype
+            and statically_known_true(value.numel() < whole.numel()))
 
 
 def _written(call):
