@@ -10,8 +10,8 @@ import sympy
 import torch
 
 from . import importer as numbers
-from . import order
-from .importer import Unsupported
+from . import library, order
+from .importer import Unsupported, schema_name
 from .values import Values
 
 KEPT, ARGUMENTS, NEW = range(3)
@@ -226,7 +226,7 @@ class Exporter:
                     user.args, user.kwargs = old
                 self.undo.append(back)
                 user.replace_input_with(node, empty)
-            self._keep_apart(copy, empty)
+            self._keep_apart(copy, True)
             self.dead.append(node)
 
     # ---- copies ----
@@ -234,14 +234,13 @@ class Exporter:
     def _keep_copies_apart(self, nodes):
         for node in nodes:
             if node.target is torch.ops.aten.copy_.default and node in self.new:
-                to = node.args[0]
-                self._keep_apart(node, to if to in self.new and to.target in ALLOCATIONS else None)
+                self._keep_apart(node, node.args[0] in self.new and _allocates(node.args[0]))
 
-    def _keep_apart(self, copy, allocated):
-        """Inductor's copy_ of a whole buffer to a whole one copies nothing: from there on both are names of one memory (mutate_to). Through
-        a view it copies. So a whole buffer that is copied into new memory is read through a view of it, and other memory, but for the
-        graph's inputs, is written through one."""
-        index = 0 if allocated is None else 1
+    def _keep_apart(self, copy, fresh):
+        """Inductor's copy_ of a whole buffer to a whole one copies nothing: from there on both are names of one memory (mutate_to).
+        Through a view it copies. So a whole buffer that is copied into fresh memory is read through a view of it, and other
+        memory, but for the graph's inputs, is written through one."""
+        index = 1 if fresh else 0
         seen, old = copy.args[index], copy.args
         if (index == 0 and seen.op == "placeholder") or order.is_part(seen):
             return
@@ -292,8 +291,10 @@ class Exporter:
                     raise Unsupported(f"{node.name} was removed, but {user.name} uses it")
 
 
-# What makes memory whose contents nobody relies on.
-ALLOCATIONS = (torch.ops.aten.empty_strided.default, torch.ops.aten.empty_like.default, torch.ops.aten.empty.memory_format)
+def _allocates(node):
+    return isinstance(node.target, torch._ops.OpOverload) and library.class_of(schema_name(node.target)) == "allocate"
+
+
 # What a new node takes from the one that it stands for.
 TRACE_KEYS = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "original_aten")
 

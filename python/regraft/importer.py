@@ -52,6 +52,11 @@ COPIES = frozenset(["aten::clone", "aten::contiguous", "aten::copy", "aten::_to_
 LAID_ELSEWHERE = frozenset(["update", "allocate"])
 
 
+def schema_name(target):
+    """As in the table of operations: "aten::slice.Tensor"."""
+    return str(target._schema).split("(", 1)[0]
+
+
 def _lies_where_it_was(node):
     """Whether the memory of the value is where it was in the trace, whatever passes do: nothing but calls in place writes it."""
     while node.op == "call_function":
@@ -63,7 +68,7 @@ def _lies_where_it_was(node):
             if not isinstance(target, torch._ops.OpOverload):
                 return False
             if not any(result.alias_info for result in target._schema.returns):
-                name = str(target._schema).split("(", 1)[0]
+                name = schema_name(target)
                 return name not in COPIES and library.class_of(name) not in LAID_ELSEWHERE
         if first is None:
             return False
